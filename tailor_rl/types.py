@@ -1,0 +1,185 @@
+"""The nouns. Values only: frozen, slotted, picklable; everything before `Batch` can be written as JSON.
+
+Shape legend, used as suffixes everywhere: P problems, G rollouts a problem, B sequences in a batch, T tokens,
+V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+Origin = Literal["teacher", "rule"]
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One question with one right answer. `id` is "task:split:index" and names the problem on every host."""
+
+    id: str
+    prompt: str
+    answer: str
+    split: str  # "train", "validation", "test" or "ood/<axis>"
+    difficulty: int
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The student's own graded trace, shown to the teacher."""
+
+    id: str
+    problem_id: str
+    prompt: str
+    text: str
+    reward: float
+    finish_reason: FinishReason
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """A reasoning primitive: a short instruction that a solver can follow, and where it came from."""
+
+    id: str
+    name: str
+    instruction: str
+    targets: str  # the error pattern that it repairs, in the teacher's words
+    source_attempt_ids: tuple[str, ...]
+    teacher: str
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """A trace that solves one problem. The primitive was in the teacher's prompt and is not in the student's."""
+
+    id: str
+    problem_id: str
+    prompt: str
+    trace: str
+    reward: float
+    origin: Origin
+    primitive_id: str | None
+    prompt_tokens: int  # the teacher's own count: what was paid for
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. `temperature=0` is greedy."""
+
+    temperature: float
+    max_tokens: int
+    top_p: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One sampled completion, token ids in and token ids out, with the weight versions that produced it.
+
+    `rollout_logprobs[t]` is the log-probability of `token_ids[t]` under the distribution it was drawn from
+    (temperature applied), as computed by the engine. `token_ids` ends with the end-of-turn token when
+    `finish_reason` is "stop".
+    """
+
+    problem_id: str
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    rollout_logprobs: tuple[float, ...]
+    text: str
+    finish_reason: FinishReason
+    first_version: int  # optimizer step of the weights at the first token
+    last_version: int  # ... and at the last token
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """G rollouts of one problem, with one reward each. `order` is the place in which the group was started."""
+
+    problem: Problem
+    rollouts: tuple[Rollout, ...]
+    rewards: tuple[float, ...]
+    order: int
+
+    @property
+    def informative(self) -> bool:
+        """Whether the group carries a gradient: its rewards differ."""
+        return len(set(self.rewards)) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Right-padded sequences (prompt + completion) ready to be learnt from.
+
+    Example: prompt [5, 6], completion [7, 2], padded to T=5 with 0::
+
+        tokens           5  6  7  2  0
+        mask             F  F  T  T  F      True = trained on; mask[t] speaks of predicting tokens[t]
+        rollout_logprobs 0  0 -1 -.5 0      of tokens[t]
+        advantages       0  0  a  a  0
+    """
+
+    tokens: np.ndarray  # (B, T) int64
+    mask: np.ndarray  # (B, T) bool
+    rollout_logprobs: np.ndarray  # (B, T) float32
+    advantages: np.ndarray  # (B, T) float32
+    lengths: np.ndarray  # (B,) int64, tokens before padding
+
+    @property
+    def num_sequences(self) -> int:
+        return int(self.tokens.shape[0])
+
+    @property
+    def num_trained_tokens(self) -> int:
+        """The global token count: the denominator of every token-level loss."""
+        return int(self.mask.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one optimizer step did. `metrics` keys are plain names; values are numbers over the whole batch."""
+
+    step: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class WeightVersion:
+    """A name for one state of the policy's weights: ordered by optimizer step."""
+
+    step: int
+    checksum: str = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure with its 95 % interval over problems."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One row of evaluations.jsonl. Accuracy is the mean over `num_samples` samples a problem (pass@1)."""
+
+    stage: str  # "base", "sft" or "rl"
+    step: int
+    split: str
+    metric: str  # "accuracy" or "pass@k"
+    k: int
+    value: float
+    low: float
+    high: float
+    num_problems: int
+    num_samples: int
+    temperature: float
+    mean_tokens: float
+    truncated: float  # share of completions that hit max_tokens
+    weight_version: int
