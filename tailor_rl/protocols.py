@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from tailor_rl.types import Attempt, Batch, Problem, Rollout, Sampling, Update, WeightVersion
+from tailor_rl.types import Batch, Evaluation, Problem, Rollout, Sampling, Update, WeightVersion
+
+Row = TypeVar("Row")
 
 
 class Task(Protocol):
@@ -118,6 +120,87 @@ class Learner(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A verified checkpoint folder and the pipeline's own state (JSON) that was saved with it."""
+
+    step: int
+    folder: Path
+    state: Mapping[str, Any]
+
+
+class Journal(Protocol):
+    """The run folder as the pipeline sees it: what is finished, measured and spent. Nothing is held only in memory."""
+
+    def finished(self, stage: str) -> bool:
+        """Whether `finish(stage)` was ever called for this run folder."""
+        ...
+
+    def start(self, stage: str) -> None:
+        """A stage begins (or goes on after a kill): shown, and its seconds are counted until `finish`."""
+        ...
+
+    def finish(self, stage: str) -> None: ...
+
+    def write(self, name: str, rows: Sequence[Any]) -> None:
+        """Replace NAME.jsonl by these dataclass rows, atomically."""
+        ...
+
+    def append(self, name: str, row: Any) -> None:
+        """Add one dataclass row (or a JSON-able mapping) to NAME.jsonl; survives a kill right after the call."""
+        ...
+
+    def read(self, name: str, kind: type[Row]) -> list[Row]:
+        """The rows of NAME.jsonl as dataclasses; [] where there is no such file. A torn last line is dropped."""
+        ...
+
+    def rewind(self, name: str, *, stage: str, step: int) -> None:
+        """Drop rows of NAME.jsonl whose "stage" is `stage` and whose "step" is beyond `step` (before RL goes on)."""
+        ...
+
+    def metrics(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
+        """One row of metrics.jsonl, and the live screen."""
+        ...
+
+    def evaluation(self, row: Evaluation) -> None:
+        """One row of evaluations.jsonl, and the live screen."""
+        ...
+
+    def spend(self, stage: str, amounts: Mapping[str, float]) -> None:
+        """Add to ledger.json: problems, rollouts, generated_tokens, learner_tokens, teacher_requests, ..."""
+        ...
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
+        """The live screen's bar for the stage that was started last; no file."""
+        ...
+
+    async def checkpoint(
+        self, name: str, *, step: int, learner: Learner, state: Mapping[str, Any]
+    ) -> Path:
+        """checkpoints/NAME: written beside, with a manifest of sizes and hashes, synced, then renamed."""
+        ...
+
+    def latest_checkpoint(self, prefix: str) -> Checkpoint | None:
+        """The highest step among checkpoints whose name starts with `prefix` and whose manifest verifies."""
+        ...
+
+    def prune_checkpoints(self, prefix: str, *, keep: int) -> None: ...
+
+
+class Screen(Protocol):
+    """What a person watches: a live rich screen on a terminal, plain lines elsewhere, nothing in tests."""
+
+    def stage(self, name: str) -> None: ...
+
+    def progress(self, done: int, total: int, note: str) -> None: ...
+
+    def metrics(self, stage: str, step: int, metrics: Mapping[str, float]) -> None: ...
+
+    def evaluation(self, row: Evaluation) -> None: ...
+
+    def log(self, line: str) -> None: ...
+
+
 class Tokens(Protocol):
     """Text to token ids and back, with the student's own chat template."""
 
@@ -129,15 +212,3 @@ class Tokens(Protocol):
 
     def decode(self, token_ids: Sequence[int]) -> str: ...
 
-
-__all__ = [
-    "Attempt",
-    "Learner",
-    "RolloutPool",
-    "Task",
-    "Teacher",
-    "TeacherReply",
-    "TeacherRequest",
-    "Tokens",
-    "WeightChannel",
-]
