@@ -1,0 +1,1 @@
+"""Tasks: what is asked and what counts as right."""

@@ -1,0 +1,1 @@
+"""Knights & Knaves: truth-tellers, liars, and what they say of each other."""

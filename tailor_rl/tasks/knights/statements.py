@@ -1,0 +1,94 @@
+"""What an islander can say: the statement grammar, its truth value, its wording, its sampler.
+
+A statement is a nested tuple, so it hashes, compares and pickles: `("knight", i)`, `("knave", i)`, `("not", s)`,
+`("and", s, t)`, `("or", s, t)`, `("if", s, t)`, `("iff", s, t)` with people numbered from 0. The sampler follows
+the published Knights & Knaves generator (Xie et al., "On Memorization of LLMs in Logical Reasoning"); the words
+are our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+Statement = tuple[Any, ...]
+LEAVES = ("knight", "knave")
+_JOINTS = ("and", "or", "if", "iff")
+
+
+def holds(statement: Statement, roles: Sequence[bool]) -> bool:
+    """Truth value under an assignment; `roles[i]` is True where person i is a knight."""
+    kind, *parts = statement
+    if kind == "knight":
+        return roles[parts[0]]
+    if kind == "knave":
+        return not roles[parts[0]]
+    values = [holds(part, roles) for part in parts]
+    return combine(kind, values)
+
+
+def combine(kind: str, values: Sequence[bool]) -> bool:
+    """The value of a compound statement from those of its parts."""
+    if kind == "not":
+        return not values[0]
+    if kind == "and":
+        return all(values)
+    if kind == "or":
+        return any(values)
+    if kind == "if":
+        return not values[0] or values[1]
+    assert kind == "iff", kind
+    return values[0] == values[1]
+
+
+def people_in(statement: Statement) -> set[int]:
+    kind, *parts = statement
+    if kind in LEAVES:
+        return {parts[0]}
+    return set().union(*(people_in(part) for part in parts))
+
+
+def sample_statement(rng: Random, *, num_people: int, depth: int, width: int) -> Statement:
+    """One random statement: a leaf, or one of five joints of statements one level shallower."""
+    dice = 0 if depth == 1 else rng.randrange(6)
+    if dice == 0:
+        return (rng.choice(LEAVES), rng.randrange(num_people))
+
+    def part() -> Statement:
+        return sample_statement(rng, num_people=num_people, depth=depth - 1, width=width)
+
+    if dice == 1:
+        return ("not", part())
+    count = rng.randint(2, width) if dice in (2, 3) else 2
+    return ("and or if iff".split()[dice - 2], *_distinct(part, count))
+
+
+def _distinct(draw: Callable[[], Statement], count: int) -> list[Statement]:
+    parts: list[Statement] = []
+    while len(parts) < count:
+        candidate = draw()
+        if candidate not in parts:
+            parts.append(candidate)
+    return parts
+
+
+def words(statement: Statement, names: Sequence[str]) -> str:
+    """The statement in English: "Bob is a knave and Cal is not a knight"; nested joints get brackets."""
+    kind, *parts = statement
+    if kind in LEAVES:
+        return f"{names[parts[0]]} is a {kind}"
+    if kind == "not" and parts[0][0] in LEAVES:
+        return f"{names[parts[0][1]]} is not a {parts[0][0]}"
+    spoken = [_inner(part, names) for part in parts]
+    if kind == "not":
+        return f"not {spoken[0]}"
+    if kind == "if":
+        return f"if {spoken[0]} then {spoken[1]}"
+    return (" if and only if " if kind == "iff" else f" {kind} ").join(spoken)
+
+
+def _inner(statement: Statement, names: Sequence[str]) -> str:
+    text = words(statement, names)
+    plain = statement[0] in LEAVES or (statement[0] == "not" and statement[1][0] in LEAVES)
+    return text if plain else f"({text})"

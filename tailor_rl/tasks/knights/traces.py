@@ -1,0 +1,206 @@
+"""Worked solutions in many styles. The same puzzle under two styles gives two different traces.
+
+A trace names a case, judges claims one by one, and takes the case back on the first conflict::
+
+    Suppose Ann knight, Bob knave. Ann says Bob knave: true; Ann knight, fits. Bob says Ann not knave: true;
+    Bob knave, conflict. Take that back. Suppose ...
+
+Knows nothing about teachers or students: the built-in teacher, the rule-based baseline and the students' drills all
+speak through this file, so their parts have the same words.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+from tailor_rl.tasks.knights.statements import LEAVES, Statement, combine, holds, people_in
+from tailor_rl.tasks.knights.wording import role_word, spoken_answer
+
+Roles = tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a solver goes about it. Every field is one visible habit of the trace."""
+
+    method: Literal["cases", "grow"] = "cases"  # whole cases, or one person at a time with backtracking
+    knights_first: bool = True  # the role that is tried first
+    last_fastest: bool = True  # whether the last person named changes fastest, or the first
+    check_forward: bool = True  # claims are judged in the order told, or from the last back
+    facts_first: bool = False  # the claims are listed before any assumption
+    verify: bool = False  # the case that fits is judged a second time before answering
+    retract: Literal["explicit", "next", "silent"] = "explicit"
+    numbered: bool = False  # a table-like list of numbered cases
+
+
+RULE_BASED = Style(method="grow")
+
+
+class Solver:
+    """Writes one trace. `slip` is the chance that a claim is misjudged (a tired teacher)."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        statements: Sequence[Statement],
+        style: Style,
+        *,
+        rng: Random | None = None,
+        slip: float = 0.0,
+    ) -> None:
+        self.names, self.statements, self.style = tuple(names), tuple(statements), style
+        self._rng, self._slip = rng or Random(0), slip
+        self._lines: list[str] = []
+
+    def write(self) -> str:
+        """The whole trace, ending with `<answer>...</answer>`."""
+        if self.style.facts_first:
+            self._lines.append("Facts: " + "; ".join(map(self._claim, self._everybody())) + ".")
+        found = self._by_cases() if self.style.method == "cases" else self._by_growing()
+        if found is None:
+            self._lines.append("No case fits.")
+            found = tuple(self._rng.random() < 0.5 for _ in self.names)
+        elif self.style.verify:
+            self._lines.append("Check again.")
+            self._lines.extend(self.judge(person, found)[0] for person in self._everybody())
+        self._lines.append(f"<answer>{spoken_answer(self.names, found)}</answer>")
+        return " ".join(self._lines)
+
+    def case(self, roles: Sequence[bool], number: int = 1) -> str:
+        """"Suppose Ann knight, Bob knave."."""
+        opening = f"Case {number}:" if self.style.numbered else "Suppose"
+        return f"{opening} {spoken_answer(self.names, roles)}."
+
+    def examine(self, roles: Sequence[bool]) -> tuple[list[str], bool]:
+        """Judge claims up to the first conflict: the lines, and whether everything fitted."""
+        lines = []
+        for person in self._everybody():
+            line, fits = self.judge(person, roles)
+            lines.append(line)
+            if not fits:
+                return lines, False
+        return lines, True
+
+    def judge(self, person: int, roles: Sequence[bool]) -> tuple[str, bool]:
+        """"Bob says Cal knight and Ann knave: true and false is false; Bob knave, fits."."""
+        value = holds(self.statements[person], roles)
+        if self._slip and self._rng.random() < self._slip:
+            value = not value
+        steps = _steps(self.statements[person], roles)
+        spoken = _truth(value) if steps is None else f"{steps} is {_truth(value)}"
+        fits = value == roles[person]
+        verdict = "fits" if fits else "conflict"
+        speaker = f"{self.names[person]} {role_word(roles[person])}"
+        return f"{self._claim(person)}: {spoken}; {speaker}, {verdict}.", fits
+
+    def order(self) -> Iterator[Roles]:
+        """Every case, in the order in which this style goes through them."""
+        tried = (True, False) if self.style.knights_first else (False, True)
+        for roles in itertools.product(tried, repeat=len(self.names)):
+            yield roles if self.style.last_fastest else roles[::-1]
+
+    def _by_cases(self) -> Roles | None:
+        for number, roles in enumerate(self.order(), 1):
+            self._lines.append(self.case(roles, number))
+            lines, fits = self.examine(roles)
+            self._lines.extend(lines)
+            if fits:
+                return roles
+            self._retract()
+        return None
+
+    def _by_growing(self) -> Roles | None:
+        """Depth-first over people; a claim is judged as soon as everybody in it has a role."""
+        people = list(range(len(self.names)))
+        if not self.style.last_fastest:
+            people.reverse()
+        roles: dict[int, bool] = {}
+        return self._grow(people, roles)
+
+    def _grow(self, people: Sequence[int], roles: dict[int, bool]) -> Roles | None:
+        if len(roles) == len(people):
+            return tuple(roles[i] for i in range(len(people)))
+        person = people[len(roles)]
+        for role in (True, False) if self.style.knights_first else (False, True):
+            roles[person] = role
+            opening = "Let" if not self.style.numbered else f"Step {len(roles)}:"
+            self._lines.append(f"{opening} {self.names[person]} {role_word(role)}.")
+            if self._decided_claims_fit(person, roles):
+                found = self._grow(people, roles)
+                if found is not None:
+                    return found
+            else:
+                self._retract()
+            del roles[person]
+        return None
+
+    def _decided_claims_fit(self, newest: int, roles: dict[int, bool]) -> bool:
+        known = [roles.get(i, False) for i in range(len(self.names))]
+        for speaker in self._everybody():
+            needed = people_in(self.statements[speaker]) | {speaker}
+            if newest in needed and needed <= roles.keys():
+                line, fits = self.judge(speaker, known)
+                self._lines.append(line)
+                if not fits:
+                    return False
+        return True
+
+    def _retract(self) -> None:
+        if self.style.retract == "explicit":
+            self._lines.append("Take that back.")
+        elif self.style.retract == "next":
+            self._lines.append("Next.")
+
+    def _everybody(self) -> Sequence[int]:
+        people = range(len(self.names))
+        return people if self.style.check_forward else people[::-1]
+
+    def _claim(self, person: int) -> str:
+        return f"{self.names[person]} says {_terse(self.statements[person], self.names)}"
+
+
+def _terse(statement: Statement, names: Sequence[str]) -> str:
+    """"Cal knight and Ann not knave": what is judged, without articles."""
+    kind, *parts = statement
+    if kind in LEAVES:
+        return f"{names[parts[0]]} {kind}"
+    if kind == "not":
+        inner = parts[0]
+        if inner[0] in LEAVES:
+            return f"{names[inner[1]]} not {inner[0]}"
+        return f"not ({_terse(inner, names)})"
+    return _joined(kind, [_bracketed(_terse(part, names), part) for part in parts])
+
+
+def _steps(statement: Statement, roles: Sequence[bool]) -> str | None:
+    """"true and false": the values of the atoms; None where the statement is one atom."""
+    kind, *parts = statement
+    if _is_atom(statement):
+        return None
+    if kind == "not":
+        return f"not {_truth(holds(parts[0], roles))}"
+    values = [holds(part, roles) for part in parts]
+    assert combine(kind, values) == holds(statement, roles)
+    return _joined(kind, [_truth(value) for value in values])
+
+
+def _joined(kind: str, parts: Sequence[str]) -> str:
+    if kind == "if":
+        return f"if {parts[0]} then {parts[1]}"
+    return f" {kind} ".join(parts)
+
+
+def _bracketed(text: str, statement: Statement) -> str:
+    return text if _is_atom(statement) else f"({text})"
+
+
+def _is_atom(statement: Statement) -> bool:
+    return statement[0] in LEAVES or (statement[0] == "not" and statement[1][0] in LEAVES)
+
+
+def _truth(value: bool) -> str:
+    return "true" if value else "false"
