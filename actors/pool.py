@@ -1,0 +1,167 @@
+"""N rollout engines behind one queue: routing, token ids in and out, and one weight sync for all of them.
+
+Knows nothing about vLLM or Ray: an engine is an `EngineHandle`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from actors.handles import EngineHandle, RawRollout, ReceiveReport
+from tailor_rl.errors import ConfigError, EngineError, WeightSyncError
+from tailor_rl.protocols import Tokens, WeightChannel
+from tailor_rl.types import Problem, Rollout, Sampling, WeightVersion
+
+# An engine keeps the deadline itself and says what it was doing. The pool waits this much longer, so that
+# its own, less telling error speaks only when the engine no longer answers at all.
+GRACE_S = 10.0
+
+
+class EnginePool:
+    """A RolloutPool. All rollouts of one problem go to one engine, where they share the prompt's cache."""
+
+    def __init__(
+        self,
+        engines: Sequence[EngineHandle],
+        tokens: Tokens,
+        *,
+        max_model_len: int,
+        generate_timeout_s: float,
+        sync_timeout_s: float,
+    ) -> None:
+        if not engines:
+            raise ConfigError("a rollout pool needs at least one engine; set rollout.engines >= 1")
+        self._engines = tuple(engines)
+        self._tokens = tokens
+        self._max_model_len = max_model_len
+        self._generate_timeout_s = generate_timeout_s
+        self._sync_timeout_s = sync_timeout_s
+        self._sequences = [0] * len(self._engines)  # in flight, of each engine
+        self._spent = {"rollouts": 0, "prompt_tokens": 0, "generated_tokens": 0}
+        self._reports: tuple[ReceiveReport, ...] = ()
+
+    @property
+    def spent(self) -> Mapping[str, int]:
+        """Rollouts, their tokens, and prompt tokens (once a group: its rollouts share them), since the start."""
+        return dict(self._spent)
+
+    @property
+    def last_sync(self) -> tuple[ReceiveReport, ...]:
+        """What each engine reported of the latest weight sync, in the order of the engines."""
+        return self._reports
+
+    async def generate(
+        self, problem: Problem, *, num: int, sampling: Sampling, seed: int
+    ) -> tuple[Rollout, ...]:
+        """`num` rollouts of one problem from the engine with the fewest sequences in flight.
+
+        Raises ConfigError for a prompt that leaves no room for `max_tokens`, and EngineError naming the
+        engine when it fails or outlives its deadline.
+        """
+        prompt_ids = self._encode(problem, max_tokens=sampling.max_tokens)
+        index = self._sequences.index(min(self._sequences))
+        self._sequences[index] += num
+        try:
+            raw = await self._ask(
+                self._engines[index], prompt_ids, num=num, sampling=sampling, seed=seed
+            )
+        finally:
+            self._sequences[index] -= num
+        self._spent["rollouts"] += len(raw)
+        self._spent["prompt_tokens"] += len(prompt_ids)
+        self._spent["generated_tokens"] += sum(len(rollout.token_ids) for rollout in raw)
+        return tuple(_rollout(problem.id, prompt_ids, rollout) for rollout in raw)
+
+    async def receive(self, version: WeightVersion, channel: WeightChannel) -> None:
+        """Every engine receives and verifies `version`. Raises WeightSyncError naming each engine that failed.
+
+        All engines are heard before the error is raised: none is left in the middle of a load.
+        """
+        try:
+            async with asyncio.timeout(self._sync_timeout_s):
+                reference = await channel.accept()
+        except TimeoutError as error:
+            raise WeightSyncError(
+                f"weight version {version.step}: the learner offered nothing within "
+                f"{self._sync_timeout_s:g} s (phase: accept)"
+            ) from error
+        results = await asyncio.gather(
+            *(self._receive(engine, version, reference) for engine in self._engines),
+            return_exceptions=True,
+        )
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if failures:
+            raise WeightSyncError("; ".join(str(failure) for failure in failures)) from failures[0]
+        self._reports = tuple(result for result in results if isinstance(result, ReceiveReport))
+
+    def _encode(self, problem: Problem, *, max_tokens: int) -> tuple[int, ...]:
+        prompt_ids = tuple(self._tokens.encode_prompt(problem.prompt))
+        if len(prompt_ids) + max_tokens > self._max_model_len:
+            raise ConfigError(
+                f"the prompt of {problem.id} has {len(prompt_ids)} tokens, which with max_tokens="
+                f"{max_tokens} is more than rollout.max_model_len={self._max_model_len}; raise "
+                f"max_model_len to {len(prompt_ids) + max_tokens} or lower max_tokens"
+            )
+        return prompt_ids
+
+    async def _ask(
+        self,
+        engine: EngineHandle,
+        prompt_ids: Sequence[int],
+        *,
+        num: int,
+        sampling: Sampling,
+        seed: int,
+    ) -> list[RawRollout]:
+        timeout_s = self._generate_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s + GRACE_S):
+                return await engine.generate(
+                    prompt_ids,
+                    num=num,
+                    temperature=sampling.temperature,
+                    top_p=sampling.top_p,
+                    max_tokens=sampling.max_tokens,
+                    seed=seed,
+                    deadline_s=timeout_s,
+                )
+        except TimeoutError as error:
+            raise EngineError(
+                f"rollout engine {engine.name} did not answer within {timeout_s + GRACE_S:g} s"
+            ) from error
+
+    async def _receive(
+        self, engine: EngineHandle, version: WeightVersion, reference: Any
+    ) -> ReceiveReport:
+        timeout_s = self._sync_timeout_s
+        where = f"weight version {version.step} on rollout engine {engine.name}"
+        try:
+            async with asyncio.timeout(timeout_s + GRACE_S):
+                report = await engine.receive(reference, deadline_s=timeout_s)
+        except TimeoutError as error:
+            raise WeightSyncError(
+                f"{where}: no answer within {timeout_s + GRACE_S:g} s (phase: receive)"
+            ) from error
+        except Exception as error:
+            raise WeightSyncError(f"{where}: {error}") from error
+        if (report.version.step, report.version.checksum) != (version.step, version.checksum):
+            raise WeightSyncError(
+                f"{where}: it adopted step {report.version.step}, checksum {report.version.checksum}, "
+                f"instead of checksum {version.checksum} (phase: adopt)"
+            )
+        return report
+
+
+def _rollout(problem_id: str, prompt_ids: tuple[int, ...], raw: RawRollout) -> Rollout:
+    return Rollout(
+        problem_id=problem_id,
+        prompt_ids=prompt_ids,
+        token_ids=raw.token_ids,
+        rollout_logprobs=raw.logprobs,
+        text=raw.text,
+        finish_reason=raw.finish_reason,
+        first_version=raw.first_version,
+        last_version=raw.last_version,
+    )
