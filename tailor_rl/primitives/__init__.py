@@ -1,0 +1,1 @@
+"""Reasoning primitives: discovered from a student's attempts, then used to demonstrate solutions."""
