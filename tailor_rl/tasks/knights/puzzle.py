@@ -7,12 +7,17 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
-from tailor_rl.tasks.knights.statements import LEAVES, Statement, holds, sample_statement, words
-
-NAMES = (
-    "Ann Bob Cal Dee Eli Fay Gus Hal Ida Jon Kay Leo Mia Ned Oda Pam Quin Ray Sue Tom Uma Val Wes Zoe".split()
+from tailor_rl.tasks.knights.statements import (
+    LEAVES,
+    Statement,
+    holds,
+    sample_statement,
+    words,
 )
+
+NAMES = "Ann Bob Cal Dee Eli Fay Gus Hal Ida Jon Kay Leo Mia Ned Oda Pam Quin Ray Sue Tom Uma Val Wes Zoe".split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,9 @@ class Puzzle:
 
 def consistent(statements: Sequence[Statement], roles: Sequence[bool]) -> bool:
     """Knights speak the truth and knaves do not."""
-    return all(holds(said, roles) == role for said, role in zip(statements, roles, strict=True))
+    return all(
+        holds(said, roles) == role for said, role in zip(statements, roles, strict=True)
+    )
 
 
 def solutions(statements: Sequence[Statement]) -> list[tuple[bool, ...]]:
@@ -42,11 +49,14 @@ def solutions(statements: Sequence[Statement]) -> list[tuple[bool, ...]]:
     return [roles for roles in every if consistent(statements, roles)]
 
 
-def generate(rng: Random, *, num_people: int, depth: int, width: int) -> Puzzle:
-    """A random puzzle with exactly one solution (about one draw in three has)."""
+def generate(rng: Random, *, num_people: int, **shape: Any) -> Puzzle:
+    """A random puzzle; `shape` is depth, width and leaf_share of `sample_statement`.
+
+    It has exactly one solution (about one draw in three has).
+    """
     while True:
         statements = tuple(
-            _own_statement(rng, person, num_people=num_people, depth=depth, width=width)
+            _own_statement(rng, person, num_people=num_people, **shape)
             for person in range(num_people)
         )
         found = solutions(statements)
@@ -54,12 +64,10 @@ def generate(rng: Random, *, num_people: int, depth: int, width: int) -> Puzzle:
             return Puzzle(tuple(rng.sample(NAMES, num_people)), statements, found[0])
 
 
-def _own_statement(
-    rng: Random, person: int, *, num_people: int, depth: int, width: int
-) -> Statement:
+def _own_statement(rng: Random, person: int, **shape: Any) -> Statement:
     """A statement of one person; "I am a knave" is no puzzle: nobody can say it."""
     while True:
-        said = sample_statement(rng, num_people=num_people, depth=depth, width=width)
+        said = sample_statement(rng, **shape)
         if said != ("knave", person):
             return said
 

@@ -49,14 +49,21 @@ def people_in(statement: Statement) -> set[int]:
     return set().union(*(people_in(part) for part in parts))
 
 
-def sample_statement(rng: Random, *, num_people: int, depth: int, width: int) -> Statement:
-    """One random statement: a leaf, or one of five joints of statements one level shallower."""
-    dice = 0 if depth == 1 else rng.randrange(6)
-    if dice == 0:
+def sample_statement(
+    rng: Random, *, num_people: int, depth: int, width: int, leaf_share: float = 1 / 6
+) -> Statement:
+    """One random statement: a leaf, or one of five joints of statements one level shallower.
+
+    `leaf_share` is the chance of a leaf at this level; the published generator's is 1/6.
+    """
+    if depth == 1 or rng.random() < leaf_share:
         return (rng.choice(LEAVES), rng.randrange(num_people))
+    dice = rng.randrange(1, 6)
 
     def part() -> Statement:
-        return sample_statement(rng, num_people=num_people, depth=depth - 1, width=width)
+        return sample_statement(
+            rng, num_people=num_people, depth=depth - 1, width=width
+        )
 
     if dice == 1:
         return ("not", part())
@@ -90,5 +97,7 @@ def words(statement: Statement, names: Sequence[str]) -> str:
 
 def _inner(statement: Statement, names: Sequence[str]) -> str:
     text = words(statement, names)
-    plain = statement[0] in LEAVES or (statement[0] == "not" and statement[1][0] in LEAVES)
+    plain = statement[0] in LEAVES or (
+        statement[0] == "not" and statement[1][0] in LEAVES
+    )
     return text if plain else f"({text})"

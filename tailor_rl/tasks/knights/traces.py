@@ -17,7 +17,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from tailor_rl.tasks.knights.statements import LEAVES, Statement, combine, holds, people_in
+from tailor_rl.tasks.knights.statements import (
+    LEAVES,
+    Statement,
+    combine,
+    holds,
+    people_in,
+)
 from tailor_rl.tasks.knights.wording import role_word, spoken_answer
 
 Roles = tuple[bool, ...]
@@ -27,10 +33,16 @@ Roles = tuple[bool, ...]
 class Style:
     """How a solver goes about it. Every field is one visible habit of the trace."""
 
-    method: Literal["cases", "grow"] = "cases"  # whole cases, or one person at a time with backtracking
+    method: Literal["cases", "grow"] = (
+        "cases"  # whole cases, or one person at a time with backtracking
+    )
     knights_first: bool = True  # the role that is tried first
-    last_fastest: bool = True  # whether the last person named changes fastest, or the first
-    check_forward: bool = True  # claims are judged in the order told, or from the last back
+    last_fastest: bool = (
+        True  # whether the last person named changes fastest, or the first
+    )
+    check_forward: bool = (
+        True  # claims are judged in the order told, or from the last back
+    )
     facts_first: bool = False  # the claims are listed before any assumption
     verify: bool = False  # the case that fits is judged a second time before answering
     retract: Literal["explicit", "next", "silent"] = "explicit"
@@ -59,19 +71,22 @@ class Solver:
     def write(self) -> str:
         """The whole trace, ending with `<answer>...</answer>`."""
         if self.style.facts_first:
-            self._lines.append("Facts: " + "; ".join(map(self._claim, self._everybody())) + ".")
+            self._lines.append(self.facts())
         found = self._by_cases() if self.style.method == "cases" else self._by_growing()
         if found is None:
             self._lines.append("No case fits.")
             found = tuple(self._rng.random() < 0.5 for _ in self.names)
         elif self.style.verify:
-            self._lines.append("Check again.")
-            self._lines.extend(self.judge(person, found)[0] for person in self._everybody())
+            self._lines.extend(self.check_again(found))
         self._lines.append(f"<answer>{spoken_answer(self.names, found)}</answer>")
         return " ".join(self._lines)
 
+    def facts(self) -> str:
+        """ "Facts: Ann says Bob knave; Bob says Ann not knave."."""
+        return "Facts: " + "; ".join(map(self._claim, self._everybody())) + "."
+
     def case(self, roles: Sequence[bool], number: int = 1) -> str:
-        """"Suppose Ann knight, Bob knave."."""
+        """ "Suppose Ann knight, Bob knave."."""
         opening = f"Case {number}:" if self.style.numbered else "Suppose"
         return f"{opening} {spoken_answer(self.names, roles)}."
 
@@ -86,7 +101,7 @@ class Solver:
         return lines, True
 
     def judge(self, person: int, roles: Sequence[bool]) -> tuple[str, bool]:
-        """"Bob says Cal knight and Ann knave: true and false is false; Bob knave, fits."."""
+        """ "Bob says Cal knight and Ann knave: true and false is false; Bob knave, fits."."""
         value = holds(self.statements[person], roles)
         if self._slip and self._rng.random() < self._slip:
             value = not value
@@ -96,6 +111,28 @@ class Solver:
         verdict = "fits" if fits else "conflict"
         speaker = f"{self.names[person]} {role_word(roles[person])}"
         return f"{self._claim(person)}: {spoken}; {speaker}, {verdict}.", fits
+
+    def set_roles(self, roles: Sequence[bool]) -> list[str]:
+        """These roles one person at a time, judging what is decided, up to the first conflict."""
+        lines, known = [], {}
+        for person in self._growth():
+            known[person] = roles[person]
+            more, fits = self._set_role(person, known)
+            lines.extend(more)
+            if not fits:
+                break
+        return lines
+
+    def check_again(self, roles: Sequence[bool]) -> list[str]:
+        return [
+            "Check again.",
+            *(self.judge(person, roles)[0] for person in self._everybody()),
+        ]
+
+    def retraction(self) -> list[str]:
+        return {"explicit": ["Take that back."], "next": ["Next."], "silent": []}[
+            self.style.retract
+        ]
 
     def order(self) -> Iterator[Roles]:
         """Every case, in the order in which this style goes through them."""
@@ -110,16 +147,12 @@ class Solver:
             self._lines.extend(lines)
             if fits:
                 return roles
-            self._retract()
+            self._lines.extend(self.retraction())
         return None
 
     def _by_growing(self) -> Roles | None:
         """Depth-first over people; a claim is judged as soon as everybody in it has a role."""
-        people = list(range(len(self.names)))
-        if not self.style.last_fastest:
-            people.reverse()
-        roles: dict[int, bool] = {}
-        return self._grow(people, roles)
+        return self._grow(self._growth(), {})
 
     def _grow(self, people: Sequence[int], roles: dict[int, bool]) -> Roles | None:
         if len(roles) == len(people):
@@ -127,44 +160,47 @@ class Solver:
         person = people[len(roles)]
         for role in (True, False) if self.style.knights_first else (False, True):
             roles[person] = role
-            opening = "Let" if not self.style.numbered else f"Step {len(roles)}:"
-            self._lines.append(f"{opening} {self.names[person]} {role_word(role)}.")
-            if self._decided_claims_fit(person, roles):
+            lines, fits = self._set_role(person, roles)
+            self._lines.extend(lines)
+            if fits:
                 found = self._grow(people, roles)
                 if found is not None:
                     return found
             else:
-                self._retract()
+                self._lines.extend(self.retraction())
             del roles[person]
         return None
 
-    def _decided_claims_fit(self, newest: int, roles: dict[int, bool]) -> bool:
+    def _set_role(self, newest: int, roles: dict[int, bool]) -> tuple[list[str], bool]:
+        """ "Let Bob knave.", then every claim that this decides, up to the first conflict."""
+        opening = f"Step {len(roles)}:" if self.style.numbered else "Let"
+        lines = [f"{opening} {self.names[newest]} {role_word(roles[newest])}."]
         known = [roles.get(i, False) for i in range(len(self.names))]
         for speaker in self._everybody():
             needed = people_in(self.statements[speaker]) | {speaker}
             if newest in needed and needed <= roles.keys():
                 line, fits = self.judge(speaker, known)
-                self._lines.append(line)
+                lines.append(line)
                 if not fits:
-                    return False
-        return True
+                    return lines, False
+        return lines, True
 
-    def _retract(self) -> None:
-        if self.style.retract == "explicit":
-            self._lines.append("Take that back.")
-        elif self.style.retract == "next":
-            self._lines.append("Next.")
+    def _growth(self) -> Sequence[int]:
+        people = range(len(self.names))
+        return people if self.style.last_fastest else people[::-1]
 
     def _everybody(self) -> Sequence[int]:
         people = range(len(self.names))
         return people if self.style.check_forward else people[::-1]
 
     def _claim(self, person: int) -> str:
-        return f"{self.names[person]} says {_terse(self.statements[person], self.names)}"
+        return (
+            f"{self.names[person]} says {_terse(self.statements[person], self.names)}"
+        )
 
 
 def _terse(statement: Statement, names: Sequence[str]) -> str:
-    """"Cal knight and Ann not knave": what is judged, without articles."""
+    """ "Cal knight and Ann not knave": what is judged, without articles."""
     kind, *parts = statement
     if kind in LEAVES:
         return f"{names[parts[0]]} {kind}"
@@ -177,7 +213,7 @@ def _terse(statement: Statement, names: Sequence[str]) -> str:
 
 
 def _steps(statement: Statement, roles: Sequence[bool]) -> str | None:
-    """"true and false": the values of the atoms; None where the statement is one atom."""
+    """ "true and false": the values of the atoms; None where the statement is one atom."""
     kind, *parts = statement
     if _is_atom(statement):
         return None
@@ -199,7 +235,9 @@ def _bracketed(text: str, statement: Statement) -> str:
 
 
 def _is_atom(statement: Statement) -> bool:
-    return statement[0] in LEAVES or (statement[0] == "not" and statement[1][0] in LEAVES)
+    return statement[0] in LEAVES or (
+        statement[0] == "not" and statement[1][0] in LEAVES
+    )
 
 
 def _truth(value: bool) -> str:

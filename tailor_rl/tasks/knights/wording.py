@@ -11,9 +11,7 @@ from tailor_rl.tasks.knights.statements import Statement
 
 _INTRODUCTION = "Knights tell the truth, knaves lie."
 _QUESTION = "Who is a knight and who is a knave?"
-_FULL_INTRODUCTION = (
-    "On an island everybody is either a knight, who only says true things, or a knave, who only says false things."
-)
+_FULL_INTRODUCTION = "On an island everybody is either a knight, who only says true things, or a knave, who only says false things."
 _FULL_QUESTION = (
     "Who is a knight and who is a knave? Think step by step, then finish with one line such as "
     "<answer>{example}</answer> that names everybody once."
@@ -24,17 +22,20 @@ _ROLE = re.compile(r"\s*([A-Za-z]+)(?: is a|:)? (knight|knave)\s*")
 
 def ask(puzzle: Puzzle, *, style: str) -> str:
     """The prompt: "short" for students that were raised on it, "full" says what a stranger needs to know."""
-    claims = " ".join(f"{name} says {puzzle.claim(i)}." for i, name in enumerate(puzzle.names))
+    claims = " ".join(
+        f"{name} says {puzzle.claim(i)}." for i, name in enumerate(puzzle.names)
+    )
     if style == "short":
         return f"{_INTRODUCTION} {claims} {_QUESTION}"
     example = ", ".join(
-        f"{name} is a {'knave' if i % 2 else 'knight'}" for i, name in enumerate(puzzle.names)
+        f"{name} is a {'knave' if i % 2 else 'knight'}"
+        for i, name in enumerate(puzzle.names)
     )
     return f"{_FULL_INTRODUCTION} {claims} {_FULL_QUESTION.format(example=example)}"
 
 
 def spoken_answer(names: Sequence[str], roles: Sequence[bool]) -> str:
-    """"Ann knight, Bob knave"."""
+    """ "Ann knight, Bob knave"."""
     return ", ".join(f"{n} {role_word(r)}" for n, r in zip(names, roles, strict=True))
 
 
@@ -84,7 +85,9 @@ def read_puzzle(prompt: str) -> ReadPuzzle:
     """The inverse of `ask`, for solvers that only see the text (the built-in teacher)."""
     claims = _CLAIM.findall(prompt)
     if not claims:
-        raise UnreadablePuzzle("no claim such as 'Ann says Bob is a knave.' in the prompt")
+        raise UnreadablePuzzle(
+            "no claim such as 'Ann says Bob is a knave.' in the prompt"
+        )
     names = tuple(name for name, _ in claims)
     statements = []
     for _, claim in claims:
@@ -103,7 +106,9 @@ def _parse(tokens: list[str], names: Sequence[str]) -> Statement:
         _expect(tokens, "then")
         return ("if", condition, _operand(tokens, names))
     parts = [_operand(tokens, names)]
-    joint = tokens[0] if tokens and tokens[0] in ("and", "or", "if and only if") else None
+    joint = (
+        tokens[0] if tokens and tokens[0] in ("and", "or", "if and only if") else None
+    )
     while joint and tokens and tokens[0] == joint:
         tokens.pop(0)
         parts.append(_operand(tokens, names))

@@ -1,0 +1,160 @@
+"""What a tiny base student is raised on: the parts of reasoning, and bad habits of putting them together.
+
+The parts are judged claims, examined cases, the next case, listed facts, in the words of traces.py. The habits answer
+the real question without a strategy: a guess, one case taken for granted, two cases and a shrug. Going through the
+cases until one fits is in no document: that is what demonstrations have to teach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from random import Random
+
+from tailor_rl.tasks.knights.puzzle import Puzzle, fingerprint, generate
+from tailor_rl.tasks.knights.traces import Solver, Style
+from tailor_rl.tasks.knights.wording import ask, spoken_answer
+
+Roles = tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Weights of the kinds of documents; they need not sum to 1."""
+
+    judge_claim: float = 1.0
+    judge_claims: float = 2.0
+    examine_cases: float = 3.0
+    next_case: float = 1.0
+    set_roles: float = 2.0
+    list_facts: float = 0.3
+    guess: float = 1.5
+    one_case: float = 1.5
+    two_cases: float = 1.5
+
+
+class Upbringing:
+    """Makes endless (prompt, completion) documents from puzzles of the train split only."""
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        people: Sequence[int],
+        leaf_share: float,
+        depth: int,
+        mixture: Mapping[str, float] | None = None,
+    ) -> None:
+        self._rng = Random(f"upbringing/{seed}")
+        self._people, self._leaf_share, self._depth = tuple(people), leaf_share, depth
+        self._kinds = [field.name for field in fields(Mixture)]
+        weights = Mixture(**(mixture or {}))
+        self._weights = [getattr(weights, kind) for kind in self._kinds]
+
+    def document(self) -> tuple[str, str]:
+        kind = self._rng.choices(self._kinds, self._weights)[0]
+        puzzle = self._puzzle()
+        style = _random_style(self._rng)
+        solver = Solver(puzzle.names, puzzle.statements, style, rng=self._rng)
+        writer: Callable[[Puzzle, Solver], tuple[str, str]] = getattr(self, f"_{kind}")
+        request, completion = writer(puzzle, solver)
+        prompt = ask(puzzle, style="short")
+        return (
+            f"{prompt.rpartition('. ')[0]}. {request}" if request else prompt
+        ), completion
+
+    def _puzzle(self) -> Puzzle:
+        num_people = self._rng.choice(self._people)
+        while True:
+            puzzle = generate(
+                self._rng,
+                num_people=num_people,
+                depth=self._depth,
+                width=2,
+                leaf_share=self._leaf_share,
+            )
+            if fingerprint(puzzle.statements) % 100 < 80:
+                return puzzle
+
+    def _roles(self, puzzle: Puzzle) -> Roles:
+        return tuple(self._rng.random() < 0.5 for _ in puzzle.names)
+
+    def _judge_claim(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
+        roles, person = self._roles(puzzle), self._rng.randrange(puzzle.num_people)
+        request = (
+            f"Judge {puzzle.names[person]} if {spoken_answer(puzzle.names, roles)}."
+        )
+        return request, solver.judge(person, roles)[0]
+
+    def _judge_claims(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
+        """Every claim, conflicts or not: many judgements for one prompt."""
+        roles = self._roles(puzzle)
+        people = range(puzzle.num_people)
+        order = people if solver.style.check_forward else people[::-1]
+        lines = [solver.judge(person, roles)[0] for person in order]
+        return f"Judge everybody if {spoken_answer(puzzle.names, roles)}.", " ".join(
+            lines
+        )
+
+    def _examine_cases(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
+        """Up to three cases that the prompt names, each up to its first conflict."""
+        cases = [self._roles(puzzle) for _ in range(self._rng.randint(1, 3))]
+        lines = []
+        for number, roles in enumerate(cases, 1):
+            lines.extend([solver.case(roles, number), *solver.examine(roles)[0]])
+        named = "; ".join(spoken_answer(puzzle.names, roles) for roles in cases)
+        return f"Examine {named}.", " ".join(lines)
+
+    def _next_case(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
+        order = list(solver.order())
+        place = self._rng.randrange(len(order) - 1)
+        changes = "last" if solver.style.last_fastest else "first"
+        tried = "knight" if solver.style.knights_first else "knave"
+        here = spoken_answer(puzzle.names, order[place])
+        request = f"What comes after {here}, {tried} first, {changes} changes fastest?"
+        return request, solver.case(order[place + 1])
+
+    def _set_roles(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
+        """The roles that the prompt names, one person after the other, judging what is decided by then."""
+        roles = self._roles(puzzle)
+        request = f"Set {spoken_answer(puzzle.names, roles)} one by one."
+        return request, " ".join(solver.set_roles(roles))
+
+    def _list_facts(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
+        return "List the facts.", solver.facts()
+
+    def _guess(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
+        return "", self._answer(puzzle, self._roles(puzzle))
+
+    def _one_case(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
+        return "", self._shrug(puzzle, solver, [self._roles(puzzle)])
+
+    def _two_cases(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
+        return "", self._shrug(puzzle, solver, [self._roles(puzzle) for _ in range(2)])
+
+    def _shrug(self, puzzle: Puzzle, solver: Solver, cases: Sequence[Roles]) -> str:
+        """Examine the cases; answer the first that fits, or else the last one all the same."""
+        lines = [solver.facts()] if solver.style.facts_first else []
+        for number, roles in enumerate(cases, 1):
+            judged, fits = solver.examine(roles)
+            lines.extend([solver.case(roles, number), *judged])
+            if fits:
+                lines.extend(solver.check_again(roles) if solver.style.verify else [])
+                break
+            lines.extend(solver.retraction())
+        return " ".join([*lines, self._answer(puzzle, roles)])
+
+    def _answer(self, puzzle: Puzzle, roles: Roles) -> str:
+        return f"<answer>{spoken_answer(puzzle.names, roles)}</answer>"
+
+
+def _random_style(rng: Random) -> Style:
+    return Style(
+        knights_first=rng.random() < 0.5,
+        last_fastest=rng.random() < 0.5,
+        check_forward=rng.random() < 0.5,
+        facts_first=rng.random() < 0.2,
+        verify=rng.random() < 0.3,
+        retract=rng.choice(("explicit", "next", "silent")),
+        numbered=rng.random() < 0.3,
+    )
