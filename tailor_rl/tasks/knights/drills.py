@@ -59,9 +59,7 @@ class Upbringing:
         writer: Callable[[Puzzle, Solver], tuple[str, str]] = getattr(self, f"_{kind}")
         request, completion = writer(puzzle, solver)
         prompt = ask(puzzle, style="short")
-        return (
-            f"{prompt.rpartition('. ')[0]}. {request}" if request else prompt
-        ), completion
+        return (f"{prompt.rpartition('. ')[0]}. {request}" if request else prompt), completion
 
     def _puzzle(self) -> Puzzle:
         num_people = self._rng.choice(self._people)
@@ -81,9 +79,7 @@ class Upbringing:
 
     def _judge_claim(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         roles, person = self._roles(puzzle), self._rng.randrange(puzzle.num_people)
-        request = (
-            f"Judge {puzzle.names[person]} if {spoken_answer(puzzle.names, roles)}."
-        )
+        request = f"Judge {puzzle.names[person]} if {spoken_answer(puzzle.names, roles)}."
         return request, solver.judge(person, roles)[0]
 
     def _judge_claims(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
@@ -92,9 +88,7 @@ class Upbringing:
         people = range(puzzle.num_people)
         order = people if solver.style.check_forward else people[::-1]
         lines = [solver.judge(person, roles)[0] for person in order]
-        return f"Judge everybody if {spoken_answer(puzzle.names, roles)}.", " ".join(
-            lines
-        )
+        return f"Judge everybody if {spoken_answer(puzzle.names, roles)}.", " ".join(lines)
 
     def _examine_cases(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         """Up to three cases that the prompt names, each up to its first conflict."""

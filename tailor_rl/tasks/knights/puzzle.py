@@ -17,7 +17,7 @@ from tailor_rl.tasks.knights.statements import (
     words,
 )
 
-NAMES = "Ann Bob Cal Dee Eli Fay Gus Hal Ida Jon Kay Leo Mia Ned Oda Pam Quin Ray Sue Tom Uma Val Wes Zoe".split()
+NAMES = ["Ann", "Bob", "Cal", "Dee", "Eli", "Fay", "Gus", "Hal", "Ida", "Jon", "Kay", "Leo", "Mia", "Ned", "Oda", "Pam", "Quin", "Ray", "Sue", "Tom", "Uma", "Val", "Wes", "Zoe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,7 @@ class Puzzle:
 
 def consistent(statements: Sequence[Statement], roles: Sequence[bool]) -> bool:
     """Knights speak the truth and knaves do not."""
-    return all(
-        holds(said, roles) == role for said, role in zip(statements, roles, strict=True)
-    )
+    return all(holds(said, roles) == role for said, role in zip(statements, roles, strict=True))
 
 
 def solutions(statements: Sequence[Statement]) -> list[tuple[bool, ...]]:

@@ -61,14 +61,12 @@ def sample_statement(
     dice = rng.randrange(1, 6)
 
     def part() -> Statement:
-        return sample_statement(
-            rng, num_people=num_people, depth=depth - 1, width=width
-        )
+        return sample_statement(rng, num_people=num_people, depth=depth - 1, width=width)
 
     if dice == 1:
         return ("not", part())
     count = rng.randint(2, width) if dice in (2, 3) else 2
-    return ("and or if iff".split()[dice - 2], *_distinct(part, count))
+    return (["and", "or", "if", "iff"][dice - 2], *_distinct(part, count))
 
 
 def _distinct(draw: Callable[[], Statement], count: int) -> list[Statement]:
@@ -97,7 +95,5 @@ def words(statement: Statement, names: Sequence[str]) -> str:
 
 def _inner(statement: Statement, names: Sequence[str]) -> str:
     text = words(statement, names)
-    plain = statement[0] in LEAVES or (
-        statement[0] == "not" and statement[1][0] in LEAVES
-    )
+    plain = statement[0] in LEAVES or (statement[0] == "not" and statement[1][0] in LEAVES)
     return text if plain else f"({text})"

@@ -40,9 +40,7 @@ class KnightsKnaves:
             prompt=prompt,
         )
         if not 0 <= leaf_share <= 1:
-            raise ValueError(
-                f"task.options.leaf_share must be 0 to 1, not {leaf_share}"
-            )
+            raise ValueError(f"task.options.leaf_share must be 0 to 1, not {leaf_share}")
         self._seed, self._prompt = seed, prompt
         self._shape = {"depth": depth, "width": width, "leaf_share": leaf_share}
         self._people, self._ood_people = tuple(people), tuple(ood_people)
@@ -68,9 +66,7 @@ class KnightsKnaves:
 
     def grade(self, problem: Problem, text: str) -> float:
         """1.0 where the text's one `<answer>` gives everybody the right role, else 0.0."""
-        return float(
-            read_answer(text, problem.metadata["names"]) == problem.metadata["solution"]
-        )
+        return float(read_answer(text, problem.metadata["names"]) == problem.metadata["solution"])
 
     def rule_based_trace(self, problem: Problem) -> str:
         """Backtracking over people in order, knight first (the published generator's own chain of thought)."""
@@ -79,18 +75,13 @@ class KnightsKnaves:
 
     def _puzzle(self, split: str, index: int) -> Puzzle:
         if split not in self.splits:
-            raise ValueError(
-                f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}"
-            )
+            raise ValueError(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
         rng = Random(f"{self.name}/{self._seed}/{split}/{index}")
         sizes = self._people if split in _BINS else (int(split.rpartition("-")[2]),)
         num_people = rng.choice(sizes)
         while True:
             puzzle = generate(rng, num_people=num_people, **self._shape)
-            if (
-                split not in _BINS
-                or fingerprint(puzzle.statements) % 100 in _BINS[split]
-            ):
+            if split not in _BINS or fingerprint(puzzle.statements) % 100 in _BINS[split]:
                 return puzzle
 
 
@@ -104,9 +95,7 @@ def _check_options(
 ) -> None:
     sizes = [*people, *ood_people]
     if not people or not all(isinstance(n, int) and 2 <= n <= 8 for n in sizes):
-        raise ValueError(
-            f"task.options.people and ood_people must be 2 to 8, not {sizes}"
-        )
+        raise ValueError(f"task.options.people and ood_people must be 2 to 8, not {sizes}")
     if shared := set(people) & set(ood_people):
         raise ValueError(
             f"task.options.ood_people repeats {sorted(shared)} of people: not out of distribution"
@@ -116,6 +105,4 @@ def _check_options(
             f"task.options.depth must be 1 to 3 and width 2 or 3, not {depth} and {width}"
         )
     if prompt not in ("short", "full"):
-        raise ValueError(
-            f"task.options.prompt must be 'short' or 'full', not {prompt!r}"
-        )
+        raise ValueError(f"task.options.prompt must be 'short' or 'full', not {prompt!r}")

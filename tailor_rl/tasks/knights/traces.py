@@ -37,12 +37,8 @@ class Style:
         "cases"  # whole cases, or one person at a time with backtracking
     )
     knights_first: bool = True  # the role that is tried first
-    last_fastest: bool = (
-        True  # whether the last person named changes fastest, or the first
-    )
-    check_forward: bool = (
-        True  # claims are judged in the order told, or from the last back
-    )
+    last_fastest: bool = True  # whether the last person named changes fastest, or the first
+    check_forward: bool = True  # claims are judged in the order told, or from the last back
     facts_first: bool = False  # the claims are listed before any assumption
     verify: bool = False  # the case that fits is judged a second time before answering
     retract: Literal["explicit", "next", "silent"] = "explicit"
@@ -83,7 +79,7 @@ class Solver:
 
     def facts(self) -> str:
         """ "Facts: Ann says Bob knave; Bob says Ann not knave."."""
-        return "Facts: " + "; ".join(map(self._claim, self._everybody())) + "."
+        return "Facts: " + "; ".join(map(self.claim, self._everybody())) + "."
 
     def case(self, roles: Sequence[bool], number: int = 1) -> str:
         """ "Suppose Ann knight, Bob knave."."""
@@ -110,7 +106,7 @@ class Solver:
         fits = value == roles[person]
         verdict = "fits" if fits else "conflict"
         speaker = f"{self.names[person]} {role_word(roles[person])}"
-        return f"{self._claim(person)}: {spoken}; {speaker}, {verdict}.", fits
+        return f"{self.claim(person)}: {spoken}; {speaker}, {verdict}.", fits
 
     def set_roles(self, roles: Sequence[bool]) -> list[str]:
         """These roles one person at a time, judging what is decided, up to the first conflict."""
@@ -193,10 +189,8 @@ class Solver:
         people = range(len(self.names))
         return people if self.style.check_forward else people[::-1]
 
-    def _claim(self, person: int) -> str:
-        return (
-            f"{self.names[person]} says {_terse(self.statements[person], self.names)}"
-        )
+    def claim(self, person: int) -> str:
+        return f"{self.names[person]} says {_terse(self.statements[person], self.names)}"
 
 
 def _terse(statement: Statement, names: Sequence[str]) -> str:
@@ -235,9 +229,7 @@ def _bracketed(text: str, statement: Statement) -> str:
 
 
 def _is_atom(statement: Statement) -> bool:
-    return statement[0] in LEAVES or (
-        statement[0] == "not" and statement[1][0] in LEAVES
-    )
+    return statement[0] in LEAVES or (statement[0] == "not" and statement[1][0] in LEAVES)
 
 
 def _truth(value: bool) -> str:

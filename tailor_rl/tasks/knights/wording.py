@@ -22,14 +22,11 @@ _ROLE = re.compile(r"\s*([A-Za-z]+)(?: is a|:)? (knight|knave)\s*")
 
 def ask(puzzle: Puzzle, *, style: str) -> str:
     """The prompt: "short" for students that were raised on it, "full" says what a stranger needs to know."""
-    claims = " ".join(
-        f"{name} says {puzzle.claim(i)}." for i, name in enumerate(puzzle.names)
-    )
+    claims = " ".join(f"{name} says {puzzle.claim(i)}." for i, name in enumerate(puzzle.names))
     if style == "short":
         return f"{_INTRODUCTION} {claims} {_QUESTION}"
     example = ", ".join(
-        f"{name} is a {'knave' if i % 2 else 'knight'}"
-        for i, name in enumerate(puzzle.names)
+        f"{name} is a {'knave' if i % 2 else 'knight'}" for i, name in enumerate(puzzle.names)
     )
     return f"{_FULL_INTRODUCTION} {claims} {_FULL_QUESTION.format(example=example)}"
 
@@ -85,9 +82,7 @@ def read_puzzle(prompt: str) -> ReadPuzzle:
     """The inverse of `ask`, for solvers that only see the text (the built-in teacher)."""
     claims = _CLAIM.findall(prompt)
     if not claims:
-        raise UnreadablePuzzle(
-            "no claim such as 'Ann says Bob is a knave.' in the prompt"
-        )
+        raise UnreadablePuzzle("no claim such as 'Ann says Bob is a knave.' in the prompt")
     names = tuple(name for name, _ in claims)
     statements = []
     for _, claim in claims:
@@ -106,9 +101,7 @@ def _parse(tokens: list[str], names: Sequence[str]) -> Statement:
         _expect(tokens, "then")
         return ("if", condition, _operand(tokens, names))
     parts = [_operand(tokens, names)]
-    joint = (
-        tokens[0] if tokens and tokens[0] in ("and", "or", "if and only if") else None
-    )
+    joint = tokens[0] if tokens and tokens[0] in ("and", "or", "if and only if") else None
     while joint and tokens and tokens[0] == joint:
         tokens.pop(0)
         parts.append(_operand(tokens, names))

@@ -1,0 +1,101 @@
+"""What went wrong in a student's answer: error patterns found by reading it, as a teacher would."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from tailor_rl.tasks.knights.statements import holds
+from tailor_rl.tasks.knights.traces import Solver, Style
+from tailor_rl.tasks.knights.wording import ReadPuzzle, UnreadablePuzzle, read_answer, read_puzzle
+from tailor_rl.teachers.prompts import ShownAttempt
+
+# pattern -> what the teacher says of it, and the fields of a style that would repair it
+PATTERNS = {
+    "guess": ("The student names an answer without testing any claim.", ("method", "facts_first")),
+    "conflict": (
+        "The student answers with a case although a claim in it was found in conflict.",
+        ("retract", "verify"),
+    ),
+    "few_cases": (
+        "The student stops after a case or two instead of going on until one fits.",
+        ("last_fastest", "numbered", "knights_first"),
+    ),
+    "misjudged": (
+        "A claim is judged true where it is false, or the other way round.",
+        ("verify", "check_forward"),
+    ),
+    "misread": (
+        "A claim is repeated differently from how it was told.",
+        ("facts_first", "check_forward"),
+    ),
+    "unfinished": ("The answer never comes to an end.", ("method", "retract")),
+    "unreadable": ("The final answer does not name everybody once.", ("verify", "numbered")),
+    "other": (
+        "The case that was answered was never shown to fit every claim.",
+        ("verify", "method"),
+    ),
+}
+_JUDGEMENT = re.compile(
+    r"(\w+) says ([^:]+): (?:[^;]*? is )?(true|false); \w+ (knight|knave), (\w+)"
+)
+
+
+def diagnose(attempt: ShownAttempt) -> str | None:
+    """The worst pattern in a wrong answer; None for a right one or a problem that cannot be read."""
+    if attempt.right:
+        return None
+    try:
+        puzzle = read_puzzle(attempt.problem)
+    except UnreadablePuzzle:
+        return None
+    text = attempt.answer
+    answered = read_answer(text, puzzle.names)
+    judged = _JUDGEMENT.findall(text)
+    if "<answer>" not in text:
+        return "unfinished"
+    if answered is None:
+        return "unreadable"
+    if not judged:
+        return "guess"
+    return _fault_in(judged, puzzle) or _fault_at_end(text)
+
+
+def frequent_patterns(attempts: Iterable[ShownAttempt]) -> list[str]:
+    """Patterns by falling frequency; "other" where nothing was wrong to see."""
+    counts = Counter(pattern for attempt in attempts if (pattern := diagnose(attempt)))
+    return [pattern for pattern, _ in counts.most_common()] or ["other"]
+
+
+def _fault_in(judged: Iterable[tuple[str, ...]], puzzle: ReadPuzzle) -> str | None:
+    """A claim that was misread, or a value that no assignment of roles can give it."""
+    solver = Solver(puzzle.names, puzzle.statements, Style())
+    for speaker, claim, value, _, _ in judged:
+        if speaker not in puzzle.names:
+            return "misread"
+        person = puzzle.names.index(speaker)
+        if f"{speaker} says {claim}" != solver.claim(person):
+            return "misread"
+    for speaker, _, value, role, verdict in judged:
+        if (verdict == "fits") != ((value == "true") == (role == "knight")):
+            return "misjudged"
+        person = puzzle.names.index(speaker)
+        if not _possible(puzzle, person, value == "true"):
+            return "misjudged"
+    return None
+
+
+def _possible(puzzle: ReadPuzzle, person: int, value: bool) -> bool:
+    num = len(puzzle.names)
+    return any(
+        holds(puzzle.statements[person], [bool(bits >> i & 1) for i in range(num)]) == value
+        for bits in range(2**num)
+    )
+
+
+def _fault_at_end(text: str) -> str:
+    last = re.findall(r"fits|conflict", text)
+    if last and last[-1] == "conflict":
+        return "conflict"
+    return "few_cases" if len(re.findall(r"Suppose|Case \d", text)) <= 2 else "other"
