@@ -1,0 +1,282 @@
+"""A rollout engine: vLLM in this process, stepped by one thread, fed by any number of coroutines.
+
+Token ids in, token ids and log-probabilities out. Knows nothing about problems, rewards or Ray.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from actors.handles import EngineStats, RawRollout, ReceiveReport
+from actors.step_thread import StepThread
+from actors.weight_update import Progress, load, verify
+from tailor_rl.chat import ChatTokens
+from tailor_rl.errors import EngineError, WeightSyncError
+from tailor_rl.seeds import derive_seed
+from tailor_rl.types import FinishReason, WeightVersion
+from tailor_rl.weights import WeightBundle
+
+Result = TypeVar("Result")
+Device = Literal["cpu", "cuda"]
+SYNC_FAILED = "the last weight sync failed: "
+AS_LOADED = 0  # the version of weights that came from the folder and not from a learner
+
+
+class RolloutEngine:
+    """Loads a Hugging Face checkpoint folder. Raises EngineError in one sentence where it is none.
+
+    `kv_cache_gib` counts on CPU, `gpu_memory_utilization` on CUDA. `max_sequences` are decoded together;
+    more wait their turn inside the engine.
+    """
+
+    def __init__(
+        self,
+        model_path: str,
+        *,
+        dtype: str,
+        max_sequences: int,
+        max_model_len: int,
+        kv_cache_gib: float,
+        threads: int,
+        enforce_eager: bool,
+        tensor_parallel: int,
+        gpu_memory_utilization: float,
+        seed: int,
+        device: Device,
+    ) -> None:
+        _check_folder(Path(model_path))
+        self._tokens = ChatTokens(model_path)
+        self._dtype = dtype
+        memory = (
+            {"kv_cache_memory_bytes": int(kv_cache_gib * 2**30)}
+            if device == "cpu"
+            else {"gpu_memory_utilization": gpu_memory_utilization}
+        )
+        settings = {
+            "model": model_path,
+            "dtype": dtype,
+            "max_num_seqs": max_sequences,
+            "max_model_len": max_model_len,
+            "enforce_eager": enforce_eager,
+            "tensor_parallel_size": tensor_parallel,
+            "seed": seed,
+            **memory,
+        }
+        self._version: WeightVersion | None = None
+        self._receiving = asyncio.Lock()
+        try:
+            self._steps = StepThread(lambda: _build(settings, threads=threads))
+        except Exception as error:
+            raise EngineError(
+                f"the rollout engine did not start on {model_path}: {_last_line(error)}"
+            ) from error
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def version(self) -> WeightVersion | None:
+        """The weights that were last adopted; None while they are still the folder's."""
+        return self._version
+
+    def stats(self) -> EngineStats:
+        return EngineStats(
+            pid=self.pid(),
+            generated_tokens=self._steps.generated_tokens,
+            busy_s=self._steps.busy_s,
+            sequences_in_flight=self._steps.sequences_in_flight,
+        )
+
+    def health(self) -> None:
+        """Raises EngineError, naming the cause, where this engine cannot generate."""
+        if self._steps.death:
+            raise self._steps.death
+        if self._steps.refusal:
+            raise EngineError(self._steps.refusal)
+
+    def close(self) -> None:
+        self._steps.close()
+
+    async def generate(
+        self,
+        prompt_ids: Sequence[int],
+        *,
+        num: int,
+        temperature: float,
+        top_p: float,
+        max_tokens: int,
+        seed: int,
+        deadline_s: float,
+    ) -> list[RawRollout]:
+        """`num` completions; the i-th draws from a generator of its own, seeded from (seed, i).
+
+        `temperature=0` is greedy. Raises EngineError naming the cause after `deadline_s` seconds (waiting
+        for a free place included), when a step fails, or when the last weight sync did.
+        """
+        self.health()
+        params = [
+            _sampling(
+                temperature=temperature,
+                top_p=top_p,
+                max_tokens=max_tokens,
+                seed=derive_seed(seed, i),
+                stop_ids=self._tokens.stop_ids,
+            )
+            for i in range(num)
+        ]
+        call = self._steps.start(_prompt(prompt_ids), params)
+        try:
+            async with asyncio.timeout(deadline_s):
+                completions = await asyncio.wrap_future(call.future)
+        except TimeoutError as error:
+            raise EngineError(self._lateness(num, deadline_s)) from error
+        finally:
+            if not call.future.done() or call.future.cancelled():
+                self._steps.abandon(call)
+        return [self._raw(completion) for completion in completions]
+
+    async def receive(self, bundle: WeightBundle, *, deadline_s: float) -> ReceiveReport:
+        """Adopt the bundle's weights, or raise WeightSyncError and generate no more until a good sync.
+
+        Decoding goes on while the checksums are verified and stops from loading to adoption. Requests in
+        flight go on with the new weights; their version span says so.
+        """
+        progress = Progress()
+        begin = time.monotonic()
+        try:
+            async with asyncio.timeout(deadline_s), self._receiving:
+                await asyncio.to_thread(verify, bundle, self._version, progress)
+                paused = time.monotonic()
+                progress.enter("pause")
+                difference = await self._on_thread(
+                    lambda engine: self._adopt(engine, bundle, progress)
+                )
+        except TimeoutError as error:
+            raise self._refuse(f"not done within {deadline_s:g} s ({progress})") from error
+        except (WeightSyncError, EngineError) as error:
+            raise self._refuse(str(error)) from error
+        now = time.monotonic()
+        return ReceiveReport(bundle.version, now - begin, now - paused, difference)
+
+    async def _on_thread(self, job: Callable[[Any], Result]) -> Result:
+        return await asyncio.wrap_future(self._steps.submit(job))
+
+    def _adopt(self, engine: Any, bundle: WeightBundle, progress: Progress) -> float:
+        try:
+            loaded = load(engine, bundle, dtype=self._dtype, progress=progress)
+        except WeightSyncError as error:
+            self._steps.refuse(
+                engine, f"{SYNC_FAILED}{error}"
+            )  # before anything is decoded with these weights
+            raise
+        self._version = bundle.version
+        self._steps.refusal = None
+        self._steps.deliver(loaded.bystanders)
+        return loaded.canary_difference
+
+    def _refuse(self, cause: str) -> WeightSyncError:
+        reason = f"{SYNC_FAILED}{cause}"
+        self._steps.refusal = reason
+        self._steps.submit(lambda engine: self._steps.refuse(engine, reason))
+        return WeightSyncError(cause)
+
+    def _lateness(self, num: int, deadline_s: float) -> str:
+        idle = time.monotonic() - self._steps.progress_at
+        return (
+            f"{num} rollouts were not done within {deadline_s:g} s; the engine's last step ended {idle:.1f} s "
+            f"ago with {self._steps.sequences_in_flight} sequences in flight"
+        )
+
+    def _raw(self, completion: Any) -> RawRollout:
+        token_ids = tuple(completion.token_ids)
+        return RawRollout(
+            token_ids=token_ids,
+            logprobs=tuple(completion.logprobs.logprobs),
+            text=self._tokens.decode(token_ids),
+            finish_reason=_finish_reason(completion.finish_reason),
+            first_version=int(completion.weight_versions[0].version),
+            last_version=int(completion.weight_versions[-1].version),
+        )
+
+
+def _build(settings: dict[str, Any], *, threads: int) -> Any:
+    """vLLM's LLMEngine. Runs on the thread that will step it: OpenMP's thread count belongs to a thread."""
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = (
+        "0"  # three processes less, and no copies between them
+    )
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    import torch
+
+    torch.set_num_threads(threads)
+    from vllm import EngineArgs
+    from vllm.config.weight_transfer import WeightTransferConfig
+    from vllm.usage.usage_lib import UsageContext
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+    from actors.weight_receiver import BACKEND, WorkerExtension
+
+    args = EngineArgs(
+        **settings,
+        skip_tokenizer_init=True,  # token ids in and out
+        generation_config="vllm",  # nothing but what generate() is told
+        logprobs_mode="processed_logprobs",  # of the distribution that tokens are drawn from
+        scheduling_policy="priority",  # lets the canary of a weight sync go first
+        async_scheduling=False,  # a step in the queue during a sync would carry the wrong version
+        weight_transfer_config=WeightTransferConfig(backend=BACKEND),
+        worker_extension_cls=f"{WorkerExtension.__module__}.{WorkerExtension.__qualname__}",
+        disable_log_stats=True,
+    )
+    engine = LLMEngine.from_engine_args(args, usage_context=UsageContext.LLM_CLASS)
+    engine.collective_rpc("init_weight_transfer_engine", args=({},))
+    engine.set_weight_version(str(AS_LOADED))
+    return engine
+
+
+def _sampling(
+    *, temperature: float, top_p: float, max_tokens: int, seed: int, stop_ids: Sequence[int]
+) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return SamplingParams(
+        temperature=temperature,
+        top_p=top_p,
+        max_tokens=max_tokens,
+        seed=seed if temperature > 0 else None,
+        stop_token_ids=list(stop_ids),
+        logprobs=0,  # of the sampled token alone
+        flat_logprobs=True,
+        detokenize=False,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+        skip_clone=True,
+    )
+
+
+def _prompt(prompt_ids: Sequence[int]) -> Any:
+    from vllm.inputs.engine import tokens_input
+
+    return tokens_input(list(prompt_ids))
+
+
+def _finish_reason(reason: str) -> FinishReason:
+    if reason == "stop" or reason == "length":
+        return reason
+    raise EngineError(f"vLLM ended a request with finish reason {reason!r}")
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise EngineError(f"{folder} is not a Hugging Face checkpoint: it has no config.json")
+    if not [*folder.glob("*.safetensors"), *folder.glob("*.bin")]:
+        raise EngineError(f"{folder} is not a Hugging Face checkpoint: it holds no weights")
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
