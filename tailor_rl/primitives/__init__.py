@@ -1,1 +1,1 @@
-"""Reasoning primitives: discovered from a student's attempts, then used to demonstrate solutions."""
+"""Reasoning primitives: found in a student's attempts, then used to demonstrate solutions."""

@@ -1,8 +1,8 @@
 """Reading reasoning primitives out of a teacher's answer: tolerant of form, strict on content.
 
 Form: bold, bullets, numbering, headings, code fences, values on the next line and thinking blocks
-are all read. Content: whatever `rejection` names is left out, so what comes back is safe to show and
-to put into a prompt.
+are all read. Content: whatever `rejection` names is left out, so what comes back is safe to show
+and to put into a prompt.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def parse_primitives(text: str, *, complete: bool = True) -> list[Draft]:
 
         PATTERN: Stops at the first guess.
         NAME: Retract on conflict
-        INSTRUCTION: Assume one speaker is truthful, derive, and retract when two statements collide.
+        INSTRUCTION: Assume one speaker is truthful, derive, and retract on a conflict.
     """
     drafts = [_draft(block) for block in _labelled_blocks(_without_thinking(text))]
     if not complete:

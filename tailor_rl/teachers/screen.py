@@ -9,7 +9,7 @@ import re
 import unicodedata
 
 # Written out in a text, a tokenizer would read these as the turns of a chat, not as words. The
-# full-width bar is DeepSeek's. A closed list, so that "a<b" stays legal in a trace about inequalities.
+# full-width bar is DeepSeek's. A closed list, so that a trace may speak of "a<b>c".
 _CONTROL_TOKEN = re.compile(
     r"""[<\uff1c][|\uff5c] | [|\uff5c][>\uff1e]
       | </?(?:s|bos|eos|pad|unk|sep|cls|mask|sot|eot|start_of_turn|end_of_turn|endoftext
@@ -22,7 +22,7 @@ _URL = re.compile(r"\b(?:https?|ftp|file|data|javascript):", re.IGNORECASE)
 
 
 def has_control_tokens(text: str) -> bool:
-    """Whether a text holds a chat-template token ("<|im_end|>", "[INST]") or a control character."""
+    """Whether a text holds a chat-template token ("<|im_end|>") or a control character."""
     if _CONTROL_TOKEN.search(text):
         return True
     return any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\r\t" for c in text)
@@ -30,10 +30,3 @@ def has_control_tokens(text: str) -> bool:
 
 def has_url(text: str) -> bool:
     return _URL.search(text) is not None
-
-
-def excerpt(text: str, limit: int = 160) -> str:
-    """One printable line of a foreign text, for an error message."""
-    line = "".join(c if c.isprintable() else " " for c in text[: 4 * limit])
-    line = " ".join(line.split())
-    return line if len(line) <= limit else line[: limit - 3] + "..."

@@ -1,0 +1,115 @@
+"""What can go wrong with one HTTP exchange, and how long to wait before the next try.
+
+TeacherError
+`-- UnusableAnswer     paid for, but no text came: a matter of this one question
+Transient, Refused     inside the client only: worth another try, and not
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from tailor_rl.errors import TeacherError
+from tailor_rl.protocols import TeacherReply
+
+LONGEST_WAIT_S = 120.0
+_log = logging.getLogger(__name__)
+
+
+class UnusableAnswer(TeacherError):
+    """The teacher answered without any text (a refusal, a filter, or thought until the limit).
+
+    `reply` has the empty text and what it cost.
+    """
+
+    def __init__(self, message: str, reply: TeacherReply) -> None:
+        super().__init__(message)
+        self.reply = reply
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (UnusableAnswer, (str(self), self.reply))
+
+
+class Transient(Exception):
+    """A fault that may pass. `wait_s`: what the server asked for; no `status`: no answer came."""
+
+    def __init__(
+        self, message: str, *, wait_s: float | None = None, status: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+        self.status = status
+
+    def counted(self, attempts: int) -> Transient:
+        """The same fault, saying at which try it happened."""
+        times = "" if attempts == 1 else f" (try {attempts})"
+        return Transient(f"{self}{times}", wait_s=self.wait_s, status=self.status)
+
+
+class Refused(Exception):
+    """An answer that no repetition will change."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def retry_wait(error: Exception) -> bool | float:
+    """stamina's hook: False gives up, True backs off, a number waits that many seconds."""
+    if not isinstance(error, Transient):
+        return False
+    _log.info("%s; trying again", error)
+    return True if error.wait_s is None else error.wait_s
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a server asks to wait (`retry-after-ms`, then `retry-after` as seconds or date).
+
+    None where it asks for nothing readable, or for a time that is over.
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    if seconds is not None or value is None:
+        return seconds
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    left = (date - datetime.now(UTC)).total_seconds()
+    return left if left > 0 else None
+
+
+def advice(fault: Transient | Refused, *, key_hint: str) -> str:
+    """What a person can do about a fault, in half a sentence."""
+    match fault.status:
+        case None:
+            return "check teacher.base_url and that the server runs"
+        case 401 | 403:
+            return key_hint
+        case 404 | 405:
+            return "check teacher.model and teacher.base_url, which usually ends in /v1"
+        case 429:
+            return "check the quota, or lower teacher.requests_in_flight and resume the run"
+        case status if status >= 500 or status in (408, 409):
+            return "the server is at fault or overloaded; resume the run later"
+        case status if status >= 400:
+            return "check teacher.model and whether it takes this temperature and max_tokens"
+        case _:
+            return "check teacher.base_url, which usually ends in /v1"
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number > 0 else None

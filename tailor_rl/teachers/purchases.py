@@ -1,0 +1,148 @@
+"""The purchase book: every teacher answer of a run folder, so that none is paid for twice.
+
+A row is `sent` before the request leaves and `received` when its answer is committed. A process
+killed in between leaves `sent`: whether that answer was charged is unknown, the request goes out
+again, and the row counts it in `times_sent`.
+
+SQLite in WAL mode on a local disk: several processes of one host may share the file. A commit
+survives the death of the process (not, without a sync, the loss of power).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tailor_rl.errors import RunFolderError
+from tailor_rl.protocols import TeacherReply, TeacherRequest
+
+_BUSY_TIMEOUT_S = 20.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS purchases (
+    key TEXT PRIMARY KEY,
+    purpose TEXT NOT NULL,
+    request TEXT NOT NULL,            -- JSON, for people who ask what was asked
+    times_sent INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('sent', 'received')),
+    text TEXT, model TEXT, finish_reason TEXT,
+    prompt_tokens INTEGER NOT NULL DEFAULT 0,
+    completion_tokens INTEGER NOT NULL DEFAULT 0
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one purpose has cost so far, over the whole life of the book."""
+
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    unusable: int  # paid answers without a text
+    sent_again: int  # requests repeated after a kill: at most this many were paid for twice
+
+
+def purchase_key(model: str, request: TeacherRequest) -> str:
+    """Names a purchase: equal for equal questions to the same model, wherever it is served."""
+    fields = [
+        model,
+        request.system,
+        request.prompt,
+        request.temperature,
+        request.max_tokens,
+        request.sample,
+    ]
+    return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
+
+
+class PurchaseBook:
+    """The journal `teacher.sqlite`. Every method commits before it returns (about 0.2 ms)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._explained():
+            # Ray builds an async actor in one thread and calls it in another.
+            self._db = sqlite3.connect(
+                path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute(_SCHEMA)
+
+    def find(self, key: str) -> TeacherReply | None:
+        """The finished answer to a purchase, marked as not paid for now."""
+        with self._explained():
+            row = self._db.execute(
+                "SELECT text, model, finish_reason, prompt_tokens, completion_tokens"
+                " FROM purchases WHERE key = ? AND state = 'received'",
+                (key,),
+            ).fetchone()
+        if row is None:
+            return None
+        text, model, finish_reason, prompt_tokens, completion_tokens = row
+        return TeacherReply(
+            text, model, finish_reason, prompt_tokens, completion_tokens, paid=False
+        )
+
+    def sent(self, key: str, *, model: str, request: TeacherRequest) -> None:
+        """Write down that a request is about to leave."""
+        asked = {
+            "model": model,
+            "system": request.system,
+            "prompt": request.prompt,
+            "temperature": request.temperature,
+            "max_tokens": request.max_tokens,
+            "sample": request.sample,
+        }
+        with self._explained():
+            self._db.execute(
+                "INSERT INTO purchases (key, purpose, request, times_sent, state)"
+                " VALUES (?, ?, ?, 1, 'sent')"
+                " ON CONFLICT (key) DO UPDATE SET times_sent = times_sent + 1",
+                (key, request.purpose, json.dumps(asked)),
+            )
+
+    def received(self, key: str, reply: TeacherReply) -> None:
+        """Write down the answer to a request that `sent` has announced."""
+        with self._explained():
+            done = self._db.execute(
+                "UPDATE purchases SET state = 'received', text = ?, model = ?, finish_reason = ?,"
+                " prompt_tokens = ?, completion_tokens = ? WHERE key = ?",
+                (
+                    reply.text,
+                    reply.model,
+                    reply.finish_reason,
+                    reply.prompt_tokens,
+                    reply.completion_tokens,
+                    key,
+                ),
+            )
+        assert done.rowcount == 1, f"purchase {key} was received but never sent"
+
+    def spent(self) -> dict[str, Spent]:
+        """Requests and tokens by purpose, of everybody who ever wrote to this file."""
+        with self._explained():
+            rows = self._db.execute(
+                "SELECT purpose, SUM(state = 'received'), SUM(prompt_tokens),"
+                " SUM(completion_tokens), SUM(state = 'received' AND TRIM(text) = ''),"
+                " SUM(times_sent - 1) FROM purchases GROUP BY purpose ORDER BY purpose"
+            ).fetchall()
+        return {purpose: Spent(*counts) for purpose, *counts in rows}
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise RunFolderError(
+                f"The purchase book {self._path} cannot be used ({error}); it must be a SQLite file"
+                " of this program, on a local disk with free space, that no other program locks."
+            ) from error
