@@ -1,0 +1,10 @@
+"""Home of Ray.
+
+Ray reads these two when it is imported, which is why they stand here: no usage reports leave the
+machine, and a dead worker is told once, in our own sentence, and not in a paragraph across the screen.
+"""
+
+import os
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "A worker died or was killed while executing")

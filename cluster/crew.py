@@ -1,0 +1,151 @@
+"""All actors of a run: placed, built at the same time, and dismissed together.
+
+Start-up lasts as long as the slowest import: every process is asked for before any is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import (
+    NodeAffinitySchedulingStrategy,
+    PlacementGroupSchedulingStrategy,
+)
+
+from cluster.handles import Actor, Seat
+from cluster.placement import Plan, Share
+from tailor_rl.concurrency import together
+from tailor_rl.config.schema import RunConfig
+from tailor_rl.errors import ConfigError, EngineError, LearnerError, TeacherError
+
+PLACEMENT_TIMEOUT_S = 60.0
+LAST_WORDS_S = 5.0
+
+
+@dataclass(slots=True)
+class Crew:
+    """The actors of one run, by kind, and the resources reserved for them."""
+
+    ranks: tuple[Actor, ...]
+    engines: tuple[Actor, ...]
+    teachers: tuple[Actor, ...]
+    group: PlacementGroup | None
+
+    @property
+    def actors(self) -> tuple[Actor, ...]:
+        return (*self.ranks, *self.engines, *self.teachers)
+
+    async def dismiss(self) -> None:
+        """Let teachers write down what was paid for, kill every process, free what was reserved."""
+        with contextlib.suppress(TimeoutError, Exception):
+            async with asyncio.timeout(LAST_WORDS_S):
+                await together([teacher.call("aclose") for teacher in self.teachers])
+        for actor in reversed(self.actors):
+            actor.kill()
+        if self.group is not None:
+            remove_placement_group(self.group)
+
+
+def hire(plan: Plan, cfg: RunConfig, *, reserve: bool) -> Crew:
+    """Ask Ray for every process of the plan. Returns once all resources are reserved.
+
+    `reserve` is for a cluster that others use too: raises ConfigError after a minute without room.
+    """
+    group = _reserve(plan) if reserve else None
+    seats = iter(_seats(plan, group))
+    ranks = [
+        Actor.start(
+            f"learner rank {i}",
+            Seat(plan.rank, cfg.learner.threads, next(seats)),
+            failure=LearnerError,
+            concurrent=False,
+        )
+        for i in range(plan.ranks)
+    ]
+    engines = [
+        Actor.start(
+            f"rollout engine {i}",
+            Seat(plan.engine, cfg.rollout.threads, next(seats)),
+            failure=EngineError,
+            concurrent=True,
+        )
+        for i in range(plan.engines)
+    ]
+    teachers = [_teacher(i, cfg) for i in range(plan.teachers)]
+    return Crew(tuple(ranks), tuple(engines), tuple(teachers), group)
+
+
+def _teacher(index: int, cfg: RunConfig) -> Actor:
+    # The purchase book is a SQLite file, and the built-in teacher listens on loopback: this host.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return Actor.start(
+        f"teacher service {index}",
+        Seat(Share(cpus=0, gpus=0), 1, here, secret=cfg.teacher.api_key_env),
+        failure=TeacherError,
+        concurrent=True,
+    )
+
+
+def _reserve(plan: Plan) -> PlacementGroup:
+    bundles = [_bundle(share) for share in plan.shares]
+    group = placement_group(bundles, strategy="PACK")
+    if not group.wait(timeout_seconds=PLACEMENT_TIMEOUT_S):
+        remove_placement_group(group)
+        free = ray.available_resources()
+        raise ConfigError(
+            f"the run needs {plan.gpus:g} GPUs and {plan.cpus:g} CPUs, which the cluster has but "
+            f"did not free within {PLACEMENT_TIMEOUT_S:g} s (free now: {free.get('GPU', 0):g} GPUs, "
+            f"{free.get('CPU', 0):g} CPUs); wait for the other jobs or make the run smaller"
+        )
+    return group
+
+
+def _bundle(share: Share) -> dict[str, float]:
+    return {"CPU": share.cpus} | ({"GPU": share.gpus} if share.gpus else {})
+
+
+def _seats(plan: Plan, group: PlacementGroup | None) -> list[Any]:
+    if group is None:
+        return ["DEFAULT"] * len(plan.shares)
+    return [
+        PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=i)
+        for i in range(len(plan.shares))
+    ]
+
+
+async def build_teachers(crew: Crew, cfg: RunConfig, *, base_url: str, book: Path) -> None:
+    settings = {
+        "base_url": base_url,
+        "model": cfg.teacher.model,
+        "api_key_env": cfg.teacher.api_key_env,
+        "timeout_s": cfg.teacher.timeout_s,
+        "requests_in_flight": cfg.teacher.requests_in_flight,
+        "book": book,
+    }
+    await together(
+        [each.build("actors.teacher_service:TeacherService", settings) for each in crew.teachers]
+    )
+
+
+async def build_engines(crew: Crew, cfg: RunConfig, *, student: str) -> None:
+    rollout = cfg.rollout
+    settings = {
+        "model_path": student,
+        "dtype": rollout.dtype,
+        "max_sequences": rollout.max_sequences,
+        "max_model_len": rollout.max_model_len,
+        "kv_cache_gib": rollout.kv_cache_gib,
+        "threads": rollout.threads,
+        "enforce_eager": rollout.enforce_eager,
+        "tensor_parallel": rollout.tensor_parallel,
+        "gpu_memory_utilization": rollout.gpu_memory_utilization,
+        "seed": cfg.seed,
+        "device": "cuda" if rollout.gpus_per_engine else "cpu",
+    }
+    await together([each.build("actors.engine:RolloutEngine", settings) for each in crew.engines])

@@ -1,0 +1,145 @@
+"""The Ray that a run uses: the job's own, one at an address, or one started here and stopped again.
+
+Token authentication is always on, and the token can be read by its owner only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import secrets
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from cluster.placement import Node, Plan
+from tailor_rl.errors import ConfigError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+OBJECT_STORE_BYTES = 512 << 20
+# What never travels to a cluster with the code: environments, results, caches and version control.
+NOT_SHIPPED = (
+    ".venv",
+    "runs",
+    ".git",
+    "benchmarks/results",
+    "build",
+    "dist",
+    "**/__pycache__",
+    ".*_cache",
+)
+
+
+def in_ray_job() -> bool:
+    """Whether this process is the entrypoint of a submitted Ray job."""
+    return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+
+
+def resolve_address(address: str) -> str:
+    """ "auto" is the Ray of the job or of RAY_ADDRESS, else a local one."""
+    if address == "auto":
+        return "auto" if in_ray_job() or os.environ.get("RAY_ADDRESS") else "local"
+    return address
+
+
+@contextlib.contextmanager
+def ray_session(address: str, plan: Plan) -> Iterator[bool]:
+    """Connected to Ray inside the block; yields whether it was started here (and will be stopped).
+
+    Raises ConfigError naming the address and the cause when there is no Ray or it refuses the
+    token.
+    """
+    where = resolve_address(address)
+    # RAY_AUTH_MODE is not set here: ray has read it when it was imported. Unset means token: ray.init
+    # turns authentication on wherever it finds the token that is made here.
+    if os.environ.get("RAY_AUTH_MODE", "token") == "token":
+        secure_token()
+    import ray
+
+    try:
+        if where == "local":
+            _start(plan)
+        else:
+            _join(where)
+        yield where == "local"
+    finally:
+        # Of a Ray that was joined this only leaves; of one started here it stops every process.
+        ray.shutdown()
+
+
+def _start(plan: Plan) -> None:
+    import ray
+
+    ray.init(
+        address="local",
+        # Not the machine's cores: threads are limited for each actor, and one core can carry a
+        # small plan.
+        num_cpus=max(1, math.ceil(plan.cpus)),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=OBJECT_STORE_BYTES,
+        runtime_env={"env_vars": {"PYTHONPATH": str(CHECKOUT)}},
+    )
+
+
+def _join(address: str) -> None:
+    import ray
+
+    # A job's working directory is set by whoever submitted it; setting it twice is an error in Ray.
+    code = None if in_ray_job() else {"working_dir": str(CHECKOUT), "excludes": list(NOT_SHIPPED)}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", runtime_env=code)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise ConfigError(
+            f"cannot join Ray at cluster.address={address!r} "
+            f"(RAY_ADDRESS={os.environ.get('RAY_ADDRESS', '')!r}): {_first_line(error)}; "
+            "check that it runs there, that RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH are those "
+            'it was started with, or set cluster.address="local"'
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def cluster_nodes() -> list[Node]:
+    """The machines of the Ray that this process is connected to."""
+    import ray
+
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(cpus=each.get("CPU", 0.0), gpus=each.get("GPU", 0.0)) for each in alive]
+
+
+def token_path() -> Path:
+    """Where Ray looks for its token: RAY_AUTH_TOKEN_PATH, else ~/.ray/auth_token."""
+    given = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return Path(given).expanduser() if given else Path.home() / ".ray" / "auth_token"
+
+
+def secure_token() -> None:
+    """Make sure there is a token that only its owner can read.
+
+    Ray itself would write it world-readable: any user of the machine could then run code as this
+    one.
+    """
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return
+    path = token_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        _create_once(path, secrets.token_hex(32))
+    if stat.S_IMODE(path.stat().st_mode) & 0o077 and path.stat().st_uid == os.getuid():
+        path.chmod(0o600)
+
+
+def _create_once(path: Path, text: str) -> None:
+    """Of two processes that do this at once one wins, and neither ever sees half a file."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent) as file:  # 0600 from its first moment
+        file.write(text)
+        file.flush()
+        with contextlib.suppress(FileExistsError):
+            os.link(file.name, path)

@@ -1,0 +1,146 @@
+"""What a recipe needs of a cluster, and whether one has it. Arithmetic: knows nothing about Ray.
+
+On a CPU the parts of a run take turns for much of the time (engines decode while learners wait for
+groups, and the other way round), so a thread is booked as half a logical CPU: two engines and two
+ranks fit two cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tailor_rl.config.schema import RunConfig
+from tailor_rl.errors import ConfigError
+
+CPUS_PER_THREAD = 0.5
+CPUS_BESIDE_A_GPU = 1.0  # feeding a GPU is a whole core's work
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one actor of a kind books. Teacher actors book nothing: they wait for a network."""
+
+    cpus: float
+    gpus: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many actors of each kind, and the share of each."""
+
+    engines: int
+    engine: Share
+    ranks: int
+    rank: Share
+    teachers: int
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        """One of every rank, then one of every engine: the order in which they are placed."""
+        return (self.rank,) * self.ranks + (self.engine,) * self.engines
+
+    @property
+    def cpus(self) -> float:
+        return sum(share.cpus for share in self.shares)
+
+    @property
+    def gpus(self) -> float:
+        return sum(share.gpus for share in self.shares)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What one machine of a cluster offers."""
+
+    cpus: float
+    gpus: float
+
+
+def make_plan(cfg: RunConfig) -> Plan:
+    """The plan of a recipe. Raises ConfigError where a GPU count contradicts the parallelism."""
+    engine_gpus = cfg.rollout.gpus_per_engine
+    if engine_gpus > 1 and engine_gpus != int(engine_gpus):
+        raise ConfigError(
+            f"rollout.gpus_per_engine={engine_gpus:g} is more than one GPU and not a whole number; "
+            f"set it to {int(engine_gpus)} or {int(engine_gpus) + 1}"
+        )
+    if engine_gpus and cfg.rollout.tensor_parallel > engine_gpus:
+        raise ConfigError(
+            f"rollout.tensor_parallel={cfg.rollout.tensor_parallel} needs as many GPUs in "
+            f"each engine, but rollout.gpus_per_engine={engine_gpus:g}; "
+            f"set rollout.gpus_per_engine={cfg.rollout.tensor_parallel}"
+        )
+    return Plan(
+        engines=cfg.rollout.engines,
+        engine=Share(_cpus(cfg.rollout.threads, engine_gpus), engine_gpus),
+        ranks=cfg.learner.ranks,
+        rank=Share(
+            _cpus(cfg.learner.threads, cfg.learner.gpus_per_rank), cfg.learner.gpus_per_rank
+        ),
+        teachers=cfg.teacher.actors if cfg.initialisation == "tailor" else 0,
+    )
+
+
+def _cpus(threads: int, gpus: float) -> float:
+    return CPUS_BESIDE_A_GPU if gpus else CPUS_PER_THREAD * threads
+
+
+def check_fits(plan: Plan, nodes: Sequence[Node]) -> None:
+    """Raise ConfigError, with the arithmetic and a setting that fits, unless the plan fits."""
+    if _fits(plan, nodes):
+        return
+    needs = f"the run needs {_sum(plan, 'gpus')} and {_sum(plan, 'cpus')}"
+    total_cpus, total_gpus = sum(n.cpus for n in nodes), sum(n.gpus for n in nodes)
+    has = f"the cluster has {_count(total_gpus, 'GPU')} and {_count(total_cpus, 'CPU')}"
+    if plan.cpus <= total_cpus and plan.gpus <= total_gpus:
+        has += f", but spread over {len(nodes)} machines so that not every actor finds room on one"
+    raise ConfigError(f"{needs}; {has}; {_advice(plan, nodes)}")
+
+
+def _fits(plan: Plan, nodes: Sequence[Node]) -> bool:
+    """First fit, the biggest first."""
+    free = [[node.gpus, node.cpus] for node in nodes]
+    for share in sorted(plan.shares, key=lambda share: (share.gpus, share.cpus), reverse=True):
+        # 1e-9: halves and tenths of a CPU add up to a little more than their sum
+        room = (n for n in free if n[0] + 1e-9 >= share.gpus and n[1] + 1e-9 >= share.cpus)
+        node = next(room, None)
+        if node is None:
+            return False
+        node[0] -= share.gpus
+        node[1] -= share.cpus
+    return True
+
+
+def _sum(plan: Plan, resource: str) -> str:
+    total = getattr(plan, resource)
+    each = {
+        "rollout engines": (plan.engines, getattr(plan.engine, resource)),
+        "learner ranks": (plan.ranks, getattr(plan.rank, resource)),
+    }
+    text = _count(total, resource[:-1].upper())
+    terms = [f"{num} {what} x {share:g}" for what, (num, share) in each.items() if share]
+    return f"{text} ({' + '.join(terms)})" if terms else text
+
+
+def _count(number: float, unit: str) -> str:
+    return f"{number:g} {unit}{'' if number == 1 else 's'}"
+
+
+def _advice(plan: Plan, nodes: Sequence[Node]) -> str:
+    """The largest smaller run that fits: first fewer ranks, then fewer engines too."""
+    for engines in range(plan.engines, 0, -1):
+        for ranks in range(plan.ranks, 0, -1):
+            smaller = Plan(engines, plan.engine, ranks, plan.rank, plan.teachers)
+            if _fits(smaller, nodes):
+                settings: Mapping[str, tuple[int, int]] = {
+                    "learner.ranks": (ranks, plan.ranks),
+                    "rollout.engines": (engines, plan.engines),
+                }
+                changes = [f"{key}={new}" for key, (new, old) in settings.items() if new != old]
+                return f"set {' '.join(changes)}, or add machines"
+    if plan.gpus:
+        return (
+            "set rollout.gpus_per_engine=0 learner.gpus_per_rank=0 to run on CPUs, or add machines"
+        )
+    return "set rollout.threads=1 learner.threads=1, or start Ray with a larger --num-cpus"

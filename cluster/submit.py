@@ -1,0 +1,158 @@
+"""Hands a run to a Ray cluster as a job, and shows its log until it ends.
+
+The checkout travels as the job's working directory, without environments, results and caches. It is
+a temporary copy over there, so the run folder must be outside of it: an absolute path that the
+cluster can write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from cluster.local import CHECKOUT, NOT_SHIPPED, secure_token
+from tailor_rl.config.load import load_config
+from tailor_rl.config.schema import RunConfig
+from tailor_rl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is submitted: one command and the two environment variables it may need. No secrets."""
+
+    entrypoint: str
+    env: dict[str, str]
+
+    @property
+    def runtime_env(self) -> dict[str, object]:
+        return {"working_dir": str(CHECKOUT), "excludes": list(NOT_SHIPPED), "env_vars": self.env}
+
+    def as_command(self, address: str) -> str:
+        """The same submission by hand."""
+        details = json.dumps({"excludes": list(NOT_SHIPPED), "env_vars": self.env})
+        return (
+            f"RAY_AUTH_MODE=token ray job submit --address {shlex.quote(address)} "
+            f"--working-dir {shlex.quote(str(CHECKOUT))} "
+            f"--runtime-env-json {shlex.quote(details)} -- {self.entrypoint}"
+        )
+
+
+def submit(
+    config: Path,
+    overrides: Sequence[str] = (),
+    *,
+    address: str,
+    runs_dir: Path | None,
+    name: str | None,
+    follow: bool,
+    echo: Callable[[str], None],
+) -> int:
+    """Submit `tailor run CONFIG ...` to the job server at `address` (http://HOST:8265).
+
+    Returns the exit code of the job, or 0 at once where `follow` is off. `runs_dir` may be left out
+    for a cluster on this host only. Raises ConfigError before anything is sent where the recipe is
+    wrong, and where the cluster does not answer or refuses the token.
+    """
+    cfg = load_config(config, overrides)
+    job = make_job(config, overrides, cfg=cfg, address=address, runs_dir=runs_dir, name=name)
+    client = _connect(address)
+    echo(f"equivalent to: {job.as_command(address)}")
+    submission = client.submit_job(entrypoint=job.entrypoint, runtime_env=job.runtime_env)
+    echo(f"submitted as {submission}")
+    if not follow:
+        return 0
+    return asyncio.run(_follow(client, submission, echo))
+
+
+def make_job(
+    config: Path,
+    overrides: Sequence[str],
+    *,
+    cfg: RunConfig,
+    address: str,
+    runs_dir: Path | None,
+    name: str | None,
+) -> Job:
+    """The command and its environment. Raises ConfigError for what the cluster could not see."""
+    same_host = urlsplit(address).hostname in LOOPBACK
+    if runs_dir is None and not same_host:
+        raise ConfigError(
+            f"a job at {address} needs --runs-dir: an absolute path that every machine of the "
+            "cluster can write, for its working directory is deleted after the job"
+        )
+    folder = runs_dir or Path("runs").resolve()
+    if not folder.is_absolute():
+        raise ConfigError(
+            f"--runs-dir {folder} is not absolute; a job has another working directory"
+        )
+    command = ["python", "-m", "tailor_rl", "run", _shipped(config, same_host), *overrides]
+    command += ["--plain", "--runs-dir", str(folder)]
+    command += ["--name", name] if name else []
+    return Job(entrypoint=shlex.join(command), env=_env(cfg))
+
+
+def _shipped(config: Path, same_host: bool) -> str:
+    """The recipe's path as the job sees it: relative if it travels with the working directory."""
+    path = config.resolve()
+    if path.is_relative_to(CHECKOUT):
+        return str(path.relative_to(CHECKOUT))
+    if not same_host:
+        raise ConfigError(f"{path} is outside of {CHECKOUT} and would not travel; copy it there")
+    return str(path)
+
+
+def _env(cfg: RunConfig) -> dict[str, str]:
+    variable = cfg.teacher.api_key_env
+    path = os.environ.get(f"{variable}_FILE")
+    if path:
+        return {f"{variable}_FILE": path}
+    if os.environ.get(variable):
+        raise ConfigError(
+            f"the key in {variable} stays on this machine, since a job's environment can be "
+            "read by everyone who can reach the cluster; write it to a file (mode 0600) over there and set "
+            f"{variable}_FILE to its path"
+        )
+    return {}
+
+
+def _connect(address: str) -> JobSubmissionClient:
+    # Before ray is imported, which reads it once.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if os.environ["RAY_AUTH_MODE"] == "token":
+        secure_token()
+    from ray.job_submission import JobSubmissionClient
+
+    try:
+        return JobSubmissionClient(address)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ConfigError(
+            f"no job server at {address}: {reason.rstrip('.')}; start one with `ray start --head`, "
+            "and use the same token (RAY_AUTH_TOKEN_PATH) on both sides"
+        ) from error
+
+
+async def _follow(client: JobSubmissionClient, submission: str, echo: Callable[[str], None]) -> int:
+    try:
+        async for lines in client.tail_job_logs(submission):
+            echo(lines.rstrip("\n"))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        echo(f"the job goes on; stop it with: ray job stop {submission}")
+        raise
+    info = client.get_job_info(submission)
+    echo(f"{submission} {info.status}")
+    if info.driver_exit_code is not None:
+        return int(info.driver_exit_code)
+    return 0 if info.status == "SUCCEEDED" else 3

@@ -1,0 +1,161 @@
+"""What a run needs, whether a cluster has it, what is submitted, what the doctor minds."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from cluster.doctor import COMPANIONS, _companions, _versions, token_file
+from cluster.host import load_secret
+from cluster.local import CHECKOUT, secure_token
+from cluster.placement import Node, Plan, Share, check_fits, make_plan
+from cluster.submit import make_job
+from tailor_rl.config.schema import RunConfig
+from tailor_rl.errors import ConfigError
+
+LAPTOP = [Node(cpus=2, gpus=0)]
+LOOPBACK = "http://127.0.0.1:8265"
+REMOTE = "http://head.example:8265"
+
+
+def recipe(**sections: object) -> RunConfig:
+    base = {"student": "students/tiny", "task": {"name": "knights"}}
+    return RunConfig.model_validate({**base, **sections})
+
+
+def gpu_plan(*, engines: int, ranks: int) -> Plan:
+    one = Share(cpus=1, gpus=1)
+    return Plan(engines=engines, engine=one, ranks=ranks, rank=one, teachers=1)
+
+
+def test_two_engines_and_two_ranks_fit_a_laptop_of_two_cores() -> None:
+    plan = make_plan(recipe(rollout={"engines": 2}, learner={"ranks": 2}))
+    check_fits(plan, LAPTOP)
+    assert plan.cpus == 2
+
+
+def test_a_plan_too_big_is_refused_with_its_arithmetic_and_a_setting_that_fits() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        check_fits(gpu_plan(engines=2, ranks=2), [Node(cpus=16, gpus=3)])
+    message = str(refusal.value)
+    assert "needs 4 GPUs (2 rollout engines x 1 + 2 learner ranks x 1)" in message
+    assert "the cluster has 3 GPUs" in message
+    assert "set learner.ranks=1," in message
+
+
+def test_the_advised_setting_fits() -> None:
+    nodes = [Node(cpus=4, gpus=1), Node(cpus=4, gpus=1)]
+    with pytest.raises(ConfigError, match=r"set learner\.ranks=1 rollout\.engines=1,"):
+        check_fits(gpu_plan(engines=3, ranks=1 + 2), nodes)
+    check_fits(gpu_plan(engines=1, ranks=1), nodes)
+
+
+def test_an_actor_never_spans_two_machines() -> None:
+    wide = Share(cpus=1, gpus=2)
+    plan = Plan(engines=1, engine=wide, ranks=1, rank=Share(cpus=0.5, gpus=0), teachers=0)
+    with pytest.raises(ConfigError, match="spread over 2 machines"):
+        check_fits(plan, [Node(cpus=8, gpus=1), Node(cpus=8, gpus=1)])
+    check_fits(plan, [Node(cpus=8, gpus=2)])
+
+
+def test_without_any_gpu_the_advice_is_to_run_on_cpus() -> None:
+    with pytest.raises(ConfigError, match="gpus_per_engine=0"):
+        check_fits(gpu_plan(engines=1, ranks=1), LAPTOP)
+
+
+def test_tensor_parallel_engines_need_as_many_gpus() -> None:
+    with pytest.raises(ConfigError, match=r"set rollout\.gpus_per_engine=2"):
+        make_plan(recipe(rollout={"tensor_parallel": 2, "gpus_per_engine": 1}))
+
+
+def test_only_an_initialisation_that_asks_a_teacher_gets_teacher_actors() -> None:
+    assert make_plan(recipe(teacher={"actors": 2})).teachers == 2
+    assert make_plan(recipe(initialisation="none", teacher={"actors": 2})).teachers == 0
+
+
+def test_ray_token_is_made_for_its_owner_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "deep" / "token"
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    secure_token()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    token = path.read_text()
+    assert len(token) == 64
+    path.chmod(0o644)
+    assert token_file(path).verdict == "problem"
+    secure_token()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text() == token
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_job_runs_the_shipped_recipe_and_writes_outside_of_its_working_directory() -> None:
+    config = CHECKOUT / "tests" / "recipes" / "tiny.toml"
+    job = make_job(
+        config, ["rl.num_steps=3"], cfg=recipe(), address=LOOPBACK, runs_dir=None, name="my run"
+    )
+    assert job.entrypoint.startswith(
+        "python -m tailor_rl run tests/recipes/tiny.toml rl.num_steps=3 "
+    )
+    assert f"--runs-dir {Path('runs').resolve()}" in job.entrypoint
+    assert "--name 'my run'" in job.entrypoint
+    assert "--working-dir" in job.as_command(LOOPBACK)
+
+
+def test_a_job_elsewhere_must_say_where_its_runs_go() -> None:
+    config = CHECKOUT / "tests" / "recipes" / "tiny.toml"
+    with pytest.raises(ConfigError, match="--runs-dir"):
+        make_job(config, [], cfg=recipe(), address=REMOTE, runs_dir=None, name=None)
+    with pytest.raises(ConfigError, match="not absolute"):
+        make_job(config, [], cfg=recipe(), address=REMOTE, runs_dir=Path("runs"), name=None)
+
+
+def test_a_recipe_that_would_not_travel_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "mine.toml"
+    with pytest.raises(ConfigError, match="would not travel"):
+        make_job(config, [], cfg=recipe(), address=REMOTE, runs_dir=tmp_path, name=None)
+
+
+def test_a_key_never_leaves_with_a_job_but_the_path_of_its_file_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TAILOR_TEACHER_API_KEY", "canary-5481")
+    arguments = {"cfg": recipe(), "address": LOOPBACK, "runs_dir": tmp_path, "name": None}
+    with pytest.raises(ConfigError, match="TAILOR_TEACHER_API_KEY_FILE") as refusal:
+        make_job(CHECKOUT / "tests/recipes/tiny.toml", [], **arguments)  # type: ignore[arg-type]
+    assert "canary" not in str(refusal.value)
+    monkeypatch.setenv("TAILOR_TEACHER_API_KEY_FILE", "/run/secrets/teacher")
+    job = make_job(CHECKOUT / "tests/recipes/tiny.toml", [], **arguments)  # type: ignore[arg-type]
+    assert job.env == {"TAILOR_TEACHER_API_KEY_FILE": "/run/secrets/teacher"}
+    assert "canary" not in job.as_command(LOOPBACK)
+
+
+def test_a_key_file_is_read_where_the_key_itself_is_not_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("abc\n")
+    monkeypatch.setenv("SOME_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("SOME_KEY", "")
+    load_secret("SOME_KEY")
+    assert os.environ["SOME_KEY"] == "abc"
+
+
+def test_cuda_companions_beside_a_cpu_torch_are_a_problem() -> None:
+    versions = {"torch": "2.13.0+cpu", **dict.fromkeys(COMPANIONS, "0.28.0")}
+    assert {each.verdict for each in _companions(versions.get)} == {"problem"}
+    versions = {"torch": "2.13.0+cpu", **dict.fromkeys(COMPANIONS, "0.28.0+cpu")}
+    assert not list(_companions(versions.get))
+
+
+def test_a_missing_package_is_a_problem_and_another_version_a_note() -> None:
+    versions = {"torch": "2.13.0+cpu", "ray": "2.61.0", "vllm": "0.32.0"}
+    found = {each.name: each.verdict for each in _versions(versions.get)}
+    assert found["torch"] == "ok"
+    assert found["ray"] == "note"
+    assert found["vllm"] == "ok"
+    assert found["deepspeed"] == "problem"
