@@ -14,22 +14,20 @@ _COPY = 90.0
 
 def similarity(one: str, other: str) -> float:
     """Likeness of two instructions, 0 to 100, blind to case and punctuation (rapidfuzz ratio)."""
-    return fuzz.ratio(one, other, processor=utils.default_process)
+    return fuzz.ratio(one, other, processor=_plain)
 
 
 def is_new(instruction: str, known: Sequence[str], *, max_similarity: float) -> bool:
     """Whether an instruction is at most `max_similarity` alike to each of the known ones."""
-    best = process.extractOne(
-        instruction, known, scorer=fuzz.ratio, processor=utils.default_process
-    )
+    best = process.extractOne(instruction, known, scorer=fuzz.ratio, processor=_plain)
     return best is None or best[1] <= max_similarity
 
 
 def copies(instruction: str, texts: Sequence[str]) -> bool:
     """Whether an instruction repeats a passage of a problem instead of saying how to think."""
-    wanted = utils.default_process(instruction)
+    wanted = _plain(instruction)
     for text in texts:
-        passage = utils.default_process(text)
+        passage = _plain(text)
         if len(passage) >= len(wanted) and fuzz.partial_ratio(wanted, passage) > _COPY:
             return True
     return False
@@ -58,6 +56,11 @@ def to_markdown(primitives: Sequence[Primitive]) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """Lower-case words alone; rapidfuzz leaves a blank where a comma was."""
+    return " ".join(utils.default_process(text).split())
 
 
 def _escaped(text: str) -> str:

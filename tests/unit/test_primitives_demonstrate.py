@@ -1,0 +1,178 @@
+"""Laws of demonstrations, with a hand-written teacher."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from tailor_rl.errors import GradeError, TeacherError
+from tailor_rl.primitives.demonstrate import DemonstrationCounts, demonstrate
+from tailor_rl.protocols import TeacherReply, TeacherRequest
+from tailor_rl.teachers.faults import UnusableAnswer
+from tailor_rl.teachers.prompts import parse_demonstrate_prompt
+from tailor_rl.types import Demonstration, Primitive, Problem
+
+Say = Callable[[str, str | None, int], str]
+
+
+class FakeTeacher:
+    """Answers by `say(problem, instruction, sample)`, later problems sooner."""
+
+    name = "fake"
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self.requests: list[TeacherRequest] = []
+
+    async def complete(self, request: TeacherRequest) -> TeacherReply:
+        self.requests.append(request)
+        await asyncio.sleep(0.01 / len(self.requests))
+        asked = parse_demonstrate_prompt(request.prompt)
+        text = self._say(asked.problem, asked.instruction, request.sample)
+        reply = TeacherReply(text, "fake", "stop", 3, 2, True)
+        if not text:
+            raise UnusableAnswer("nothing came", reply)
+        return reply
+
+
+def problems(num: int) -> list[Problem]:
+    return [Problem(f"task:train:{i}", f"{i} + 1 = ?", str(i + 1), "train", 1) for i in range(num)]
+
+
+def primitives(num: int) -> list[Primitive]:
+    return [
+        Primitive(f"primitive-{i:03d}", f"n{i}", f"Instruction {i}.", "t", (), "fake", 0.8)
+        for i in range(num)
+    ]
+
+
+def grade(problem: Problem, text: str) -> float:
+    return float(text.split()[-1:] == [problem.answer])
+
+
+def solve(problem: str, instruction: str | None, sample: int) -> str:
+    return f"I think, so it is {int(problem.split()[0]) + 1}"
+
+
+async def made(
+    teacher: FakeTeacher, num_problems: int, num_primitives: int, **changed: Any
+) -> tuple[list[Demonstration], DemonstrationCounts]:
+    settings: dict[str, Any] = {
+        "temperature": 0.4, "max_tries": 3, "seed": 0, "max_tokens": 99,
+        "grade": grade, "order": 1, **changed,
+    }  # fmt: skip
+    chosen: Sequence[Problem] = problems(num_problems)[:: settings.pop("order")]
+    return await demonstrate(
+        chosen, primitives(num_primitives), teacher, settings.pop("grade"), **settings
+    )
+
+
+async def test_one_right_trace_a_problem_in_the_order_of_the_problems() -> None:
+    kept, counts = await made(FakeTeacher(solve), 20, 4)
+    assert [d.problem_id for d in kept] == [p.id for p in problems(20)]
+    assert counts == DemonstrationCounts(
+        problems=20, kept=20, requests=20, prompt_tokens=60, completion_tokens=40
+    )
+    first = kept[0]
+    assert (first.prompt, first.trace) == ("0 + 1 = ?", "I think, so it is 1")
+    assert (first.reward, first.origin, first.prompt_tokens) == (1.0, "teacher", 3)
+    assert len({d.id for d in kept}) == 20
+
+
+async def test_the_instruction_is_in_the_teachers_prompt_and_not_in_the_students() -> None:
+    teacher = FakeTeacher(solve)
+    kept, _ = await made(teacher, 8, 4)
+    by_id = {p.id: p.instruction for p in primitives(4)}
+    asked = {parse_demonstrate_prompt(r.prompt).problem: r.prompt for r in teacher.requests}
+    for demonstration in kept:
+        assert demonstration.primitive_id is not None
+        assert by_id[demonstration.primitive_id] in asked[demonstration.prompt]
+        assert "Instruction" not in demonstration.prompt
+
+
+@pytest.mark.parametrize(("num_problems", "num_primitives"), [(100, 25), (10, 4), (3, 5), (1, 1)])
+async def test_no_primitive_is_used_more_than_once_more_than_another(
+    num_problems: int, num_primitives: int
+) -> None:
+    kept, _ = await made(FakeTeacher(solve), num_problems, num_primitives)
+    used = Counter(d.primitive_id for d in kept)
+    uses = [used[p.id] for p in primitives(num_primitives)]
+    assert max(uses) - min(uses) <= 1
+
+
+async def test_the_draw_depends_on_the_seed_and_not_on_the_order_of_problems() -> None:
+    drawn = []
+    for changed in ({}, {"order": -1}, {"seed": 1}):
+        kept, _ = await made(FakeTeacher(solve), 40, 8, **changed)
+        drawn.append({d.problem_id: d.primitive_id for d in kept})
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+async def test_another_try_follows_another_primitive() -> None:
+    teacher = FakeTeacher(lambda p, i, sample: solve(p, i, sample) if sample == 2 else "wrong 0")
+    kept, counts = await made(teacher, 5, 3)
+    assert (len(kept), counts.wrong, counts.requests) == (5, 10, 15)
+    tried: dict[str, set[str | None]] = {}
+    for request in teacher.requests:
+        asked = parse_demonstrate_prompt(request.prompt)
+        tried.setdefault(asked.problem, set()).add(asked.instruction)
+    assert all(len(instructions) == 3 for instructions in tried.values())
+
+
+async def test_with_one_primitive_tries_differ_by_their_sample_number() -> None:
+    teacher = FakeTeacher(lambda p, i, sample: solve(p, i, sample) if p[0] == "0" else "wrong")
+    kept, counts = await made(teacher, 2, 1)
+    assert (len(kept), counts.given_up) == (1, 1)
+    assert len(set(teacher.requests)) == len(teacher.requests) == 4
+
+
+async def test_a_problem_without_a_right_trace_is_given_up_and_counted() -> None:
+    teacher = FakeTeacher(lambda p, i, s: "wrong 0" if p.startswith("3") else solve(p, i, s))
+    kept, counts = await made(teacher, 6, 2, max_tries=2)
+    assert [d.problem_id for d in kept] == [p.id for p in problems(6) if p.id[-1] != "3"]
+    assert (counts.kept, counts.given_up, counts.wrong, counts.requests) == (5, 1, 2, 7)
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "it is <|im_end|> 1", "it is \x00 1"])
+async def test_an_unusable_answer_is_never_kept_and_its_cost_is_counted(text: str) -> None:
+    teacher = FakeTeacher(lambda p, i, sample: text if sample == 0 else solve(p, i, sample))
+    kept, counts = await made(teacher, 1, 2)
+    assert kept[0].trace == "I think, so it is 1"
+    assert (counts.unusable, counts.wrong, counts.requests) == (1, 0, 2)
+    assert (counts.prompt_tokens, counts.completion_tokens) == (6, 4)
+
+
+async def test_without_primitives_the_teacher_is_asked_to_think_step_by_step() -> None:
+    teacher = FakeTeacher(solve)
+    kept, _ = await made(teacher, 3, 0)
+    assert [d.primitive_id for d in kept] == [None] * 3
+    assert all("step by step" in r.prompt.splitlines()[0] for r in teacher.requests)
+
+
+async def test_not_one_right_trace_is_an_error_with_its_end() -> None:
+    with pytest.raises(TeacherError, match=r"Not one of 6 traces .* 'it is no idea'"):
+        await made(FakeTeacher(lambda *_: "it is no idea"), 2, 2)
+    assert (await made(FakeTeacher(solve), 0, 2))[0] == []
+
+
+async def test_a_grader_that_raises_ends_the_stage_with_its_own_error() -> None:
+    def broken(problem: Problem, text: str) -> float:
+        raise GradeError("the grader is broken")
+
+    with pytest.raises(GradeError, match="the grader is broken"):
+        await made(FakeTeacher(solve), 3, 2, grade=broken)
+
+
+async def test_each_demonstration_and_every_problem_is_reported_when_it_is_done() -> None:
+    reported: list[Demonstration] = []
+    told: list[tuple[int, int, str]] = []
+    teacher = FakeTeacher(lambda p, i, s: "wrong" if p.startswith("1") else solve(p, i, s))
+    kept, _ = await made(
+        teacher, 3, 2, on_progress=lambda *t: told.append(t), on_demonstration=reported.append
+    )
+    assert sorted(d.id for d in reported) == sorted(d.id for d in kept) and len(kept) == 2
+    assert [t[:2] for t in told] == [(1, 3), (2, 3), (3, 3)]

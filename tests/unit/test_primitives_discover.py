@@ -1,0 +1,222 @@
+"""Laws of discovery and of the library, with a hand-written teacher."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from tailor_rl.errors import TeacherError
+from tailor_rl.primitives.discover import discover
+from tailor_rl.primitives.library import copies, is_new, mean_similarity, to_markdown
+from tailor_rl.protocols import TeacherReply, TeacherRequest
+from tailor_rl.teachers.faults import UnusableAnswer
+from tailor_rl.teachers.prompts import Draft, format_primitives, parse_discover_prompt
+from tailor_rl.types import Attempt, Primitive
+
+ADVICE = (
+    "Restate every claim in your own words before you reason about it.",
+    "Work backwards from what the question asks for.",
+    "Assume one case, derive what follows, and retract it on a contradiction.",
+    "Draw up a table of all the possibilities and strike out the impossible ones.",
+    "After the last step, insert your answer and check each condition again.",
+    "Solve a smaller version first, then extend its solution.",
+)
+
+
+class FakeTeacher:
+    """Answers by `say(number of the request, request)`; takes longer for earlier requests."""
+
+    name = "fake"
+
+    def __init__(self, say: Callable[[int, TeacherRequest], str], finish_reason: str = "stop"):
+        self._say = say
+        self._finish_reason = finish_reason
+        self.requests: list[TeacherRequest] = []
+
+    async def complete(self, request: TeacherRequest) -> TeacherReply:
+        number = len(self.requests)
+        self.requests.append(request)
+        await asyncio.sleep(0.01 / (number + 1))
+        text = self._say(number, request)
+        reply = TeacherReply(text, "fake", self._finish_reason, 1, 1, True)
+        if not text:
+            raise UnusableAnswer("nothing came", reply)
+        return reply
+
+
+def drafts(*instructions: str) -> str:
+    return format_primitives(
+        [Draft(name="Some name", instruction=i, targets="Some pattern.") for i in instructions]
+    )
+
+
+def attempts(num_wrong: int, num_right: int) -> list[Attempt]:
+    return [
+        Attempt(
+            id=f"attempt-{i}", problem_id=f"p{i}", prompt=f"problem {i}", text=f"answer {i}",
+            reward=float(i >= num_wrong), finish_reason="stop", num_tokens=2,
+        )
+        for i in range(num_wrong + num_right)
+    ]  # fmt: skip
+
+
+async def found(teacher: FakeTeacher, shown: Sequence[Attempt], **changed: Any) -> list[Primitive]:
+    settings: dict[str, Any] = {
+        "num_primitives": 4, "attempts_per_request": 6, "primitives_per_request": 2,
+        "max_requests": 10, "temperature": 0.8, "max_similarity": 90.0, "seed": 0,
+        "max_tokens": 99, **changed,
+    }  # fmt: skip
+    return await discover(shown, teacher, **settings)
+
+
+def two_more(number: int, request: TeacherRequest) -> str:
+    return drafts(ADVICE[2 * number % 6], ADVICE[(2 * number + 1) % 6])
+
+
+async def test_primitives_are_numbered_in_the_order_of_asking_and_know_their_source() -> None:
+    teacher = FakeTeacher(two_more)
+    shown = attempts(8, 4)
+    primitives = await found(teacher, shown)
+    assert [p.id for p in primitives] == [f"primitive-00{i}" for i in (1, 2, 3, 4)]
+    assert [p.instruction for p in primitives] == list(ADVICE[:4])
+    by_prompt = {attempt.prompt: attempt.id for attempt in shown}
+    for primitive, request in zip(primitives[::2], teacher.requests, strict=True):
+        prompts = [a.problem for a in parse_discover_prompt(request.prompt).attempts]
+        assert primitive.source_attempt_ids == tuple(by_prompt[p] for p in prompts)
+        assert (primitive.teacher, primitive.temperature) == ("fake", 0.8)
+        assert primitive.targets == "Some pattern."
+
+
+async def test_a_request_shows_wrong_and_right_attempts_and_all_get_their_turn() -> None:
+    teacher = FakeTeacher(lambda number, _: drafts(ADVICE[0]))
+    await found(teacher, attempts(8, 4), max_requests=2)
+    first, second = (parse_discover_prompt(r.prompt) for r in teacher.requests)
+    assert [a.right for a in first.attempts] == [False] * 4 + [True] * 2
+    assert len({a.problem for a in (*first.attempts, *second.attempts)}) == 12
+
+
+@pytest.mark.parametrize(("num_wrong", "num_right"), [(6, 0), (0, 6), (1, 5), (5, 1), (2, 1)])
+async def test_where_one_kind_is_short_the_other_fills_its_places(
+    num_wrong: int, num_right: int
+) -> None:
+    teacher = FakeTeacher(lambda number, _: drafts(ADVICE[0]))
+    await found(teacher, attempts(num_wrong, num_right), num_primitives=1)
+    shown = parse_discover_prompt(teacher.requests[0].prompt).attempts
+    assert len({a.problem for a in shown}) == len(shown) == num_wrong + num_right
+
+
+async def test_no_more_primitives_than_asked_for() -> None:
+    teacher = FakeTeacher(lambda number, _: drafts(*ADVICE))
+    assert len(await found(teacher, attempts(3, 3), num_primitives=5)) == 5
+
+
+async def test_near_duplicates_are_one_and_the_search_goes_on() -> None:
+    def say(number: int, request: TeacherRequest) -> str:
+        return drafts(ADVICE[0], ADVICE[0].upper() + "!") if number < 2 else drafts(*ADVICE[:3])
+
+    teacher = FakeTeacher(say)
+    primitives = await found(teacher, attempts(3, 3), num_primitives=3)
+    assert [p.instruction for p in primitives] == list(ADVICE[:3])
+    assert parse_discover_prompt(teacher.requests[2].prompt).known == (f"Some name: {ADVICE[0]}",)
+
+
+async def test_fewer_than_asked_for_are_returned_when_the_requests_run_out() -> None:
+    teacher = FakeTeacher(lambda number, _: drafts(ADVICE[0]))
+    assert len(await found(teacher, attempts(3, 3), max_requests=7)) == 1
+    assert len(teacher.requests) == 7
+
+
+async def test_garbage_is_asked_again_about_the_same_attempts_under_another_number() -> None:
+    teacher = FakeTeacher(lambda number, r: "I am sorry." if number == 0 else two_more(number, r))
+    await found(teacher, attempts(12, 6))
+    shown = [parse_discover_prompt(r.prompt).attempts for r in teacher.requests]
+    assert len(shown) == 3 and shown[2] == shown[0] != shown[1]
+    assert [r.sample for r in teacher.requests] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("text", ["", "I can't \x1b[31mhelp", drafts("problem 1 problem 2")])
+async def test_too_much_garbage_ends_the_search_with_an_excerpt(text: str) -> None:
+    teacher = FakeTeacher(lambda number, _: text)
+    with pytest.raises(TeacherError, match="answers of the teacher 'fake'") as caught:
+        await found(teacher, attempts(3, 3), max_requests=60)
+    assert len(teacher.requests) == 4
+    words = {"": "nothing came", "I": "I can't help", "P": "Some name"}[text[:1]]
+    assert words in str(caught.value) and "\x1b" not in str(caught.value)
+
+
+async def test_nothing_found_is_an_error() -> None:
+    with pytest.raises(TeacherError, match="no usable reasoning primitive in 2 requests"):
+        await found(FakeTeacher(lambda *_: "?"), attempts(3, 3), max_requests=2)
+    with pytest.raises(ValueError, match="no attempts"):
+        await found(FakeTeacher(two_more), [])
+
+
+async def test_a_copied_problem_is_no_primitive() -> None:
+    problem = "Alice says that Bob is a knave. Bob says that both of them are knights."
+    shown = [Attempt("a", "p", problem, "?", 0.0, "stop", 1)]
+    teacher = FakeTeacher(lambda *_: drafts(problem[10:], ADVICE[1]))
+    primitives = await found(teacher, shown, num_primitives=1)
+    assert [p.instruction for p in primitives] == [ADVICE[1]]
+
+
+async def test_an_answer_cut_at_the_limit_loses_its_last_primitive() -> None:
+    teacher = FakeTeacher(lambda *_: drafts(*ADVICE[:3]), finish_reason="length")
+    assert len(await found(teacher, attempts(3, 3), max_requests=1)) == 2
+
+
+async def test_the_same_seed_asks_the_same_questions() -> None:
+    asked = []
+    for seed in (0, 0, 1):
+        teacher = FakeTeacher(two_more)
+        await found(teacher, attempts(20, 10), seed=seed)
+        asked.append(teacher.requests)
+    assert asked[0] == asked[1] != asked[2]
+
+
+async def test_progress_is_told_after_every_wave() -> None:
+    told: list[tuple[int, int, str]] = []
+    teacher = FakeTeacher(lambda number, _: drafts(ADVICE[min(number, 2)]))
+    await found(teacher, attempts(3, 3), num_primitives=3, on_progress=lambda *t: told.append(t))
+    assert [t[:2] for t in told] == [(2, 3), (3, 3)]
+
+
+async def test_a_teacher_that_fails_ends_the_search_with_its_own_error() -> None:
+    def say(number: int, request: TeacherRequest) -> str:
+        raise TeacherError("no route to teacher")
+
+    with pytest.raises(TeacherError, match=r"^no route to teacher$"):
+        await found(FakeTeacher(say), attempts(3, 3))
+
+
+def test_likeness_is_blind_to_case_and_punctuation() -> None:
+    assert not is_new("work, BACKWARDS!", ["Work backwards"], max_similarity=99.0)
+    assert is_new("Work backwards", ["Check each step"], max_similarity=90.0)
+    assert is_new("Work backwards", [], max_similarity=0.0)
+
+
+def test_an_instruction_about_the_same_things_is_no_copy() -> None:
+    problem = "Alice says that Bob is a knave. Bob says that both of them are knights."
+    assert copies("bob says that both of them are KNIGHTS", [problem])
+    assert not copies("Assume that one of them is a knave and derive what follows.", [problem])
+    assert not copies("Longer than the text that it is compared with.", ["Longer than"])
+
+
+def primitive(number: int, instruction: str, name: str = "Name") -> Primitive:
+    return Primitive(f"primitive-{number:03d}", name, instruction, "Pattern", ("a", "b"), "t", 0.8)
+
+
+def test_diversity_is_a_mean_over_pairs() -> None:
+    same = [primitive(1, ADVICE[0]), primitive(2, ADVICE[0])]
+    assert mean_similarity(same) == 100.0
+    assert mean_similarity(same[:1]) == 0.0
+    assert mean_similarity([*same, primitive(3, ADVICE[1])]) < 90.0
+
+
+def test_the_page_of_a_library_shows_markup_as_text() -> None:
+    page = to_markdown([primitive(1, "Use <script>alert(1)</script>\n# now", name="*Bold*")])
+    assert "<script>" not in page.replace("\\<", "") and "\n# now" not in page
+    assert "## primitive-001: \\*Bold\\*" in page
+    assert "from 2 attempts: a, b." in page

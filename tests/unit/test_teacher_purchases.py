@@ -1,0 +1,198 @@
+"""Laws of the purchase book and the service: no answer is paid for twice, not even after a kill."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import stamina
+
+from actors.teacher_service import TeacherService
+from tailor_rl.errors import RunFolderError, TeacherError
+from tailor_rl.protocols import TeacherReply, TeacherRequest
+from tailor_rl.teachers.faults import UnusableAnswer
+from tailor_rl.teachers.purchases import PurchaseBook, Spent, purchase_key
+from tests.teacher_server import TeacherServer, answer, chat
+
+ROOT = Path(__file__).parents[2]
+REQUEST = TeacherRequest(
+    purpose="discover", system="s", prompt="p", temperature=0.5, max_tokens=9, sample=0
+)
+REPLY = TeacherReply("text", "served", "stop", 7, 5, True)
+Open = Callable[[str], TeacherService]
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Open]:
+    opened: list[TeacherService] = []
+
+    def open_service(base_url: str) -> TeacherService:
+        opened.append(
+            TeacherService(
+                base_url, "m", api_key_env="TAILOR_TEST_KEY", timeout_s=5.0,
+                requests_in_flight=8, book=tmp_path / "teacher.sqlite",
+            )
+        )  # fmt: skip
+        return opened[-1]
+
+    with stamina.set_testing(True, attempts=2, cap=True):
+        yield open_service
+        for one in opened:
+            await one.aclose()
+
+
+def test_equal_questions_are_one_purchase_and_others_are_not() -> None:
+    key = purchase_key("m", REQUEST)
+    assert purchase_key("m", replace(REQUEST, purpose="demonstrate")) == key
+    others = [
+        purchase_key("other", REQUEST),
+        *(
+            purchase_key("m", replace(REQUEST, **changed))
+            for changed in (
+                {"system": "S"}, {"prompt": "P"}, {"temperature": 0.6},
+                {"max_tokens": 8}, {"sample": 1}, {"system": "sp", "prompt": ""},
+            )
+        ),
+    ]  # fmt: skip
+    assert len({key, *others}) == 8
+
+
+def test_only_a_received_answer_is_found_and_it_is_not_paid_again(tmp_path: Path) -> None:
+    book = PurchaseBook(tmp_path / "book")
+    assert book.find("k") is None
+    book.sent("k", model="m", request=REQUEST)
+    assert book.find("k") is None
+    book.received("k", REPLY)
+    assert PurchaseBook(tmp_path / "book").find("k") == replace(REPLY, paid=False)
+
+
+def test_the_book_adds_up_what_was_spent(tmp_path: Path) -> None:
+    book = PurchaseBook(tmp_path / "book")
+    assert book.spent() == {}
+    for key, request, reply in (
+        ("a", REQUEST, REPLY),
+        ("b", REQUEST, replace(REPLY, text=" ")),
+        ("c", replace(REQUEST, purpose="demonstrate"), REPLY),
+    ):
+        book.sent(key, model="m", request=request)
+        book.received(key, reply)
+    book.sent("d", model="m", request=REQUEST)
+    book.sent("d", model="m", request=REQUEST)
+    assert book.spent() == {
+        "demonstrate": Spent(1, 7, 5, unusable=0, sent_again=0),
+        "discover": Spent(2, 14, 10, unusable=1, sent_again=1),
+    }
+
+
+def test_a_file_that_is_no_book_is_named(tmp_path: Path) -> None:
+    (tmp_path / "book").write_text("not a database at all, but long enough to be read as one" * 20)
+    with pytest.raises(RunFolderError, match="book"):
+        PurchaseBook(tmp_path / "book")
+
+
+async def test_the_second_time_costs_nothing(service: Open) -> None:
+    async with TeacherServer() as server:
+        first = await service(server.base_url).complete(REQUEST)
+    # A later run: another process, and the endpoint at another address.
+    again = await service("http://127.0.0.1:9/v1").complete(REQUEST)
+    assert (first.paid, again) == (True, replace(first, paid=False))
+
+
+async def test_equal_requests_on_their_way_are_one(service: Open) -> None:
+    async with TeacherServer(delay_s=0.05) as server:
+        teacher = service(server.base_url)
+        replies = await asyncio.gather(*(teacher.complete(REQUEST) for _ in range(5)))
+    assert len(server.requests) == 1
+    assert sorted(reply.paid for reply in replies) == [False] * 4 + [True]
+
+
+async def test_who_gives_up_waiting_does_not_lose_what_was_paid(service: Open) -> None:
+    async with TeacherServer(delay_s=0.2) as server:
+        teacher = service(server.base_url)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(teacher.complete(REQUEST), 0.1)
+        reply = await teacher.complete(REQUEST)
+    assert (len(server.requests), reply.text, reply.paid) == (1, "answer to p", False)
+
+
+async def test_an_unusable_answer_is_remembered_as_such(service: Open) -> None:
+    async with TeacherServer(answer(200, chat("", finish_reason="length"))) as server:
+        teacher = service(server.base_url)
+        for _ in range(2):
+            with pytest.raises(UnusableAnswer, match="length") as caught:
+                await teacher.complete(REQUEST)
+            assert caught.value.reply.completion_tokens == 5
+    assert len(server.requests) == 1
+    assert teacher.spent()["discover"] == Spent(1, 7, 5, unusable=1, sent_again=0)
+
+
+async def test_a_failed_purchase_is_tried_again_and_counted(service: Open) -> None:
+    async with TeacherServer(answer(400, b"too long")) as server:
+        teacher = service(server.base_url)
+        with pytest.raises(TeacherError, match="too long"):
+            await teacher.complete(REQUEST)
+        assert (await teacher.complete(REQUEST)).paid
+    assert teacher.spent()["discover"] == Spent(1, 7, 5, unusable=0, sent_again=1)
+
+
+# Buys 12 answers one after another; dies like a killed process inside `DIES_AT` of answer number 7.
+BUYER = """
+import asyncio, os, sys
+from pathlib import Path
+from actors.teacher_service import TeacherService
+from tailor_rl.protocols import TeacherRequest
+from tailor_rl.teachers.purchases import PurchaseBook
+
+url, book, dies_at = sys.argv[1:]
+calls = 0
+
+def dying(method):
+    def call(self, *args, **kwargs):
+        global calls
+        calls += 1
+        if calls == 7 and dies_at.startswith("before"):
+            os._exit(9)
+        method(self, *args, **kwargs)
+        if calls == 7:
+            os._exit(9)
+    return call
+
+name = dies_at.split()[-1]
+if dies_at != "never":
+    setattr(PurchaseBook, name, dying(getattr(PurchaseBook, name)))
+
+async def main():
+    teacher = TeacherService(url, "m", api_key_env="NO_SUCH_KEY", timeout_s=5.0,
+                             requests_in_flight=4, book=Path(book))
+    for sample in range(12):
+        await teacher.complete(TeacherRequest("discover", "s", "p", 0.5, 9, sample))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("dies_at", "most_bought"),
+    [("before sent", 12), ("after sent", 12), ("before received", 13), ("after received", 12)],
+)
+async def test_a_killed_buyer_goes_on_without_buying_twice(
+    tmp_path: Path, dies_at: str, most_bought: int
+) -> None:
+    """Only a kill between an answer and its commit, which nobody can see, costs it again."""
+    book = tmp_path / "teacher.sqlite"
+    async with TeacherServer() as server:
+        for moment, code in ((dies_at, 9), ("never", 0), ("never", 0)):
+            buyer = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", BUYER, server.base_url, str(book), moment,
+                cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )  # fmt: skip
+            assert await asyncio.wait_for(buyer.wait(), 60) == code
+    assert len(server.requests) == most_bought
+    spent = PurchaseBook(book).spent()["discover"]
+    assert (spent.requests, spent.prompt_tokens) == (12, 84)
+    assert spent.sent_again == (0 if dies_at in ("before sent", "after received") else 1)
