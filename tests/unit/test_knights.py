@@ -198,4 +198,4 @@ def test_a_task_is_one_file_outside_the_repository(tmp_path) -> None:
 
 def test_built_in_tasks_are_listed_with_one_line_each() -> None:
     assert built_in_tasks()["knights"].startswith("Who is a knight")
-    assert len(NAMES) == len(set(NAMES)) == 24
+    assert len(NAMES) == len(set(NAMES)) == 16

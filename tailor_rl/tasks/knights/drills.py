@@ -13,7 +13,7 @@ from random import Random
 
 from tailor_rl.tasks.knights.puzzle import Puzzle, fingerprint, generate
 from tailor_rl.tasks.knights.traces import Solver, Style
-from tailor_rl.tasks.knights.wording import ask, spoken_answer
+from tailor_rl.tasks.knights.wording import ask, spoken_answer, spoken_case
 
 Roles = tuple[bool, ...]
 
@@ -23,12 +23,12 @@ class Mixture:
     """Weights of the kinds of documents; they need not sum to 1."""
 
     judge_claim: float = 1.0
-    judge_claims: float = 2.0
+    judge_claims: float = 3.0
     examine_cases: float = 3.0
     next_case: float = 1.0
     set_roles: float = 2.0
-    list_facts: float = 0.3
-    guess: float = 1.5
+    list_facts: float = 0.5
+    guess: float = 1.0
     one_case: float = 1.5
     two_cases: float = 1.5
 
@@ -79,7 +79,7 @@ class Upbringing:
 
     def _judge_claim(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         roles, person = self._roles(puzzle), self._rng.randrange(puzzle.num_people)
-        request = f"Judge {puzzle.names[person]} if {spoken_answer(puzzle.names, roles)}."
+        request = f"Judge {puzzle.names[person]} if {spoken_case(puzzle.names, roles)}."
         return request, solver.judge(person, roles)[0]
 
     def _judge_claims(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
@@ -88,30 +88,30 @@ class Upbringing:
         people = range(puzzle.num_people)
         order = people if solver.style.check_forward else people[::-1]
         lines = [solver.judge(person, roles)[0] for person in order]
-        return f"Judge everybody if {spoken_answer(puzzle.names, roles)}.", " ".join(lines)
+        return f"Judge everybody if {spoken_case(puzzle.names, roles)}.", " ".join(lines)
 
     def _examine_cases(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         """Up to three cases that the prompt names, each up to its first conflict."""
         cases = [self._roles(puzzle) for _ in range(self._rng.randint(1, 3))]
         lines = []
-        for number, roles in enumerate(cases, 1):
+        for number, roles in enumerate(cases, self._rng.randint(1, 14)):
             lines.extend([solver.case(roles, number), *solver.examine(roles)[0]])
-        named = "; ".join(spoken_answer(puzzle.names, roles) for roles in cases)
+        named = "; ".join(spoken_case(puzzle.names, roles) for roles in cases)
         return f"Examine {named}.", " ".join(lines)
 
     def _next_case(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         order = list(solver.order())
         place = self._rng.randrange(len(order) - 1)
         changes = "last" if solver.style.last_fastest else "first"
-        tried = "knight" if solver.style.knights_first else "knave"
-        here = spoken_answer(puzzle.names, order[place])
+        tried = "honest" if solver.style.knights_first else "lying"
+        here = spoken_case(puzzle.names, order[place])
         request = f"What comes after {here}, {tried} first, {changes} changes fastest?"
-        return request, solver.case(order[place + 1])
+        return request, solver.case(order[place + 1], place + 2)
 
     def _set_roles(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         """The roles that the prompt names, one person after the other, judging what is decided by then."""
         roles = self._roles(puzzle)
-        request = f"Set {spoken_answer(puzzle.names, roles)} one by one."
+        request = f"Set {spoken_case(puzzle.names, roles)} one by one."
         return request, " ".join(solver.set_roles(roles))
 
     def _list_facts(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from tailor_rl.tasks.knights.statements import (
     words,
 )
 
-NAMES = ["Ann", "Bob", "Cal", "Dee", "Eli", "Fay", "Gus", "Hal", "Ida", "Jon", "Kay", "Leo", "Mia", "Ned", "Oda", "Pam", "Quin", "Ray", "Sue", "Tom", "Uma", "Val", "Wes", "Zoe"]
+NAMES = tuple("Ann Bob Cal Dee Eli Fay Gus Hal Ida Jon Kay Leo Mia Ned Sue Tom".split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 A trace names a case, judges claims one by one, and takes the case back on the first conflict::
 
-    Suppose Ann knight, Bob knave. Ann says Bob knave: true; Ann knight, fits. Bob says Ann not knave: true;
-    Bob knave, conflict. Take that back. Suppose ...
+    Suppose Ann honest, Bob lying. Ann says Bob knave vs lying true; Ann honest, fits.
+    Bob says Ann not knave vs honest true; Bob lying, conflict. Take that back. Suppose ...
 
 Knows nothing about teachers or students: the built-in teacher, the rule-based baseline and the students' drills all
 speak through this file, so their parts have the same words.
@@ -24,7 +24,7 @@ from tailor_rl.tasks.knights.statements import (
     holds,
     people_in,
 )
-from tailor_rl.tasks.knights.wording import role_word, spoken_answer
+from tailor_rl.tasks.knights.wording import spoken_answer, spoken_case, word_of_honour
 
 Roles = tuple[bool, ...]
 
@@ -84,7 +84,7 @@ class Solver:
     def case(self, roles: Sequence[bool], number: int = 1) -> str:
         """ "Suppose Ann knight, Bob knave."."""
         opening = f"Case {number}:" if self.style.numbered else "Suppose"
-        return f"{opening} {spoken_answer(self.names, roles)}."
+        return f"{opening} {spoken_case(self.names, roles)}."
 
     def examine(self, roles: Sequence[bool]) -> tuple[list[str], bool]:
         """Judge claims up to the first conflict: the lines, and whether everything fitted."""
@@ -97,16 +97,18 @@ class Solver:
         return lines, True
 
     def judge(self, person: int, roles: Sequence[bool]) -> tuple[str, bool]:
-        """ "Bob says Cal knight and Ann knave: true and false is false; Bob knave, fits."."""
+        """"Bob says Cal knight vs honest true and Ann knave vs honest false: false; Bob lying, fits."."""
         value = holds(self.statements[person], roles)
         if self._slip and self._rng.random() < self._slip:
             value = not value
-        steps = _steps(self.statements[person], roles)
-        spoken = _truth(value) if steps is None else f"{steps} is {_truth(value)}"
+        weighed = _weighed(self.statements[person], self.names, roles)
+        total = "" if _is_atom(self.statements[person]) else f": {_truth(value)}"
+        if not total and value != holds(self.statements[person], roles):
+            weighed = f"{weighed.rpartition(' ')[0]} {_truth(value)}"
         fits = value == roles[person]
         verdict = "fits" if fits else "conflict"
-        speaker = f"{self.names[person]} {role_word(roles[person])}"
-        return f"{self.claim(person)}: {spoken}; {speaker}, {verdict}.", fits
+        speaker = f"{self.names[person]} {word_of_honour(roles[person])}"
+        return f"{self.names[person]} says {weighed}{total}; {speaker}, {verdict}.", fits
 
     def set_roles(self, roles: Sequence[bool]) -> list[str]:
         """These roles one person at a time, judging what is decided, up to the first conflict."""
@@ -170,7 +172,7 @@ class Solver:
     def _set_role(self, newest: int, roles: dict[int, bool]) -> tuple[list[str], bool]:
         """ "Let Bob knave.", then every claim that this decides, up to the first conflict."""
         opening = f"Step {len(roles)}:" if self.style.numbered else "Let"
-        lines = [f"{opening} {self.names[newest]} {role_word(roles[newest])}."]
+        lines = [f"{opening} {self.names[newest]} {word_of_honour(roles[newest])}."]
         known = [roles.get(i, False) for i in range(len(self.names))]
         for speaker in self._everybody():
             needed = people_in(self.statements[speaker]) | {speaker}
@@ -194,28 +196,31 @@ class Solver:
 
 
 def _terse(statement: Statement, names: Sequence[str]) -> str:
-    """ "Cal knight and Ann not knave": what is judged, without articles."""
+    """"Cal knight and Ann not knave": a claim without articles."""
     kind, *parts = statement
     if kind in LEAVES:
         return f"{names[parts[0]]} {kind}"
+    if _is_atom(statement):
+        return f"{names[parts[0][1]]} not {parts[0][0]}"
     if kind == "not":
-        inner = parts[0]
-        if inner[0] in LEAVES:
-            return f"{names[inner[1]]} not {inner[0]}"
-        return f"not ({_terse(inner, names)})"
+        return f"not ({_terse(parts[0], names)})"
     return _joined(kind, [_bracketed(_terse(part, names), part) for part in parts])
 
 
-def _steps(statement: Statement, roles: Sequence[bool]) -> str | None:
-    """ "true and false": the values of the atoms; None where the statement is one atom."""
+def _weighed(statement: Statement, names: Sequence[str], roles: Sequence[bool]) -> str:
+    """The claim with every atom set beside the assumption: "Cal knight vs lying false"."""
     kind, *parts = statement
     if _is_atom(statement):
-        return None
+        person = parts[0][1] if kind == "not" else parts[0]
+        beside = word_of_honour(roles[person])
+        return f"{_terse(statement, names)} vs {beside} {_truth(holds(statement, roles))}"
     if kind == "not":
-        return f"not {_truth(holds(parts[0], roles))}"
-    values = [holds(part, roles) for part in parts]
-    assert combine(kind, values) == holds(statement, roles)
-    return _joined(kind, [_truth(value) for value in values])
+        return f"not ({_weighed(parts[0], names, roles)})"
+    values = [_weighed(part, names, roles) for part in parts]
+    for i, part in enumerate(parts):
+        if not _is_atom(part):
+            values[i] = f"({values[i]}: {_truth(holds(part, roles))})"
+    return _joined(kind, values)
 
 
 def _joined(kind: str, parts: Sequence[str]) -> str:

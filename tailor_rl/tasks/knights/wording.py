@@ -24,6 +24,7 @@ def ask(puzzle: Puzzle, *, style: str) -> str:
     """The prompt: "short" for students that were raised on it, "full" says what a stranger needs to know."""
     claims = " ".join(f"{name} says {puzzle.claim(i)}." for i, name in enumerate(puzzle.names))
     if style == "short":
+        claims = claims.replace(" if and only if ", " iff ")
         return f"{_INTRODUCTION} {claims} {_QUESTION}"
     example = ", ".join(
         f"{name} is a {'knave' if i % 2 else 'knight'}" for i, name in enumerate(puzzle.names)
@@ -34,6 +35,16 @@ def ask(puzzle: Puzzle, *, style: str) -> str:
 def spoken_answer(names: Sequence[str], roles: Sequence[bool]) -> str:
     """ "Ann knight, Bob knave"."""
     return ", ".join(f"{n} {role_word(r)}" for n, r in zip(names, roles, strict=True))
+
+
+def spoken_case(names: Sequence[str], roles: Sequence[bool]) -> str:
+    """"Ann honest, Bob lying"."""
+    return ", ".join(f"{n} {word_of_honour(r)}" for n, r in zip(names, roles, strict=True))
+
+
+def word_of_honour(knight: bool) -> str:
+    """A role as an assumption: another word than in claims, so that the two are never mixed up."""
+    return "honest" if knight else "lying"
 
 
 def role_word(knight: bool) -> str:
@@ -75,6 +86,7 @@ class ReadPuzzle:
 
 
 _CLAIM = re.compile(r"([A-Z][a-z]+) says ([^.]+)\.")
+_IFF = ("iff", "if and only if")
 _TOKEN = re.compile(r"[()]|if and only if|\w+ is (?:not )?a \w+|\w+")
 
 
@@ -101,13 +113,13 @@ def _parse(tokens: list[str], names: Sequence[str]) -> Statement:
         _expect(tokens, "then")
         return ("if", condition, _operand(tokens, names))
     parts = [_operand(tokens, names)]
-    joint = tokens[0] if tokens and tokens[0] in ("and", "or", "if and only if") else None
+    joint = tokens[0] if tokens and tokens[0] in ("and", "or", *_IFF) else None
     while joint and tokens and tokens[0] == joint:
         tokens.pop(0)
         parts.append(_operand(tokens, names))
     if joint is None:
         return parts[0]
-    return ("iff" if joint == "if and only if" else joint, *parts)
+    return ("iff" if joint in _IFF else joint, *parts)
 
 
 def _operand(tokens: list[str], names: Sequence[str]) -> Statement:

@@ -37,9 +37,8 @@ PATTERNS = {
         ("verify", "method"),
     ),
 }
-_JUDGEMENT = re.compile(
-    r"(\w+) says ([^:]+): (?:[^;]*? is )?(true|false); \w+ (knight|knave), (\w+)"
-)
+_JUDGEMENT = re.compile(r"(\w+) says ([^;.]+) (true|false); \w+ (honest|lying), (\w+)")
+_WEIGHED = re.compile(r" vs (?:honest|lying) (?:true|false)|:")
 
 
 def diagnose(attempt: ShownAttempt) -> str | None:
@@ -75,10 +74,11 @@ def _fault_in(judged: Iterable[tuple[str, ...]], puzzle: ReadPuzzle) -> str | No
         if speaker not in puzzle.names:
             return "misread"
         person = puzzle.names.index(speaker)
-        if f"{speaker} says {claim}" != solver.claim(person):
+        told = _WEIGHED.sub("", claim.partition(":")[0] if ":" in claim else f"{claim} true")
+        if f"{speaker} says {told}" != solver.claim(person):
             return "misread"
     for speaker, _, value, role, verdict in judged:
-        if (verdict == "fits") != ((value == "true") == (role == "knight")):
+        if (verdict == "fits") != ((value == "true") == (role == "honest")):
             return "misjudged"
         person = puzzle.names.index(speaker)
         if not _possible(puzzle, person, value == "true"):
