@@ -23,6 +23,7 @@ from tailor_rl.weights import WeightBundle
 
 Result = TypeVar("Result")
 Device = Literal["cpu", "cuda"]
+MIN_STEP_TOKENS = 4096  # of prompts and decoding together, in one step; vLLM's own default on CPU
 SYNC_FAILED = "the last weight sync failed: "
 AS_LOADED = 0  # the version of weights that came from the folder and not from a learner
 
@@ -30,8 +31,8 @@ AS_LOADED = 0  # the version of weights that came from the folder and not from a
 class RolloutEngine:
     """Loads a Hugging Face checkpoint folder. Raises EngineError in one sentence where it is none.
 
-    `kv_cache_gib` counts on CPU, `gpu_memory_utilization` on CUDA. `max_sequences` are decoded together;
-    more wait their turn inside the engine.
+    `kv_cache_gib` counts on CPU, `gpu_memory_utilization` on CUDA. `max_sequences` are decoded
+    together; more wait their turn inside the engine.
     """
 
     def __init__(
@@ -114,8 +115,8 @@ class RolloutEngine:
     ) -> list[RawRollout]:
         """`num` completions; the i-th draws from a generator of its own, seeded from (seed, i).
 
-        `temperature=0` is greedy. Raises EngineError naming the cause after `deadline_s` seconds (waiting
-        for a free place included), when a step fails, or when the last weight sync did.
+        `temperature=0` is greedy. Raises EngineError naming the cause after `deadline_s` seconds
+        (waiting for a free place included), when a step fails, or when the last weight sync did.
         """
         self.health()
         params = [
@@ -140,10 +141,10 @@ class RolloutEngine:
         return [self._raw(completion) for completion in completions]
 
     async def receive(self, bundle: WeightBundle, *, deadline_s: float) -> ReceiveReport:
-        """Adopt the bundle's weights, or raise WeightSyncError and generate no more until a good sync.
+        """Adopt the bundle's weights, or raise WeightSyncError and refuse work until a good sync.
 
-        Decoding goes on while the checksums are verified and stops from loading to adoption. Requests in
-        flight go on with the new weights; their version span says so.
+        Decoding goes on while the checksums are verified and stops from loading to adoption.
+        Requests in flight go on with the new weights; their version span says so.
         """
         progress = Progress()
         begin = time.monotonic()
@@ -169,9 +170,8 @@ class RolloutEngine:
         try:
             loaded = load(engine, bundle, dtype=self._dtype, progress=progress)
         except WeightSyncError as error:
-            self._steps.refuse(
-                engine, f"{SYNC_FAILED}{error}"
-            )  # before anything is decoded with these weights
+            # Here and not in receive(): nothing may be decoded with these weights.
+            self._steps.refuse(engine, f"{SYNC_FAILED}{error}")
             raise
         self._version = bundle.version
         self._steps.refusal = None
@@ -187,8 +187,8 @@ class RolloutEngine:
     def _lateness(self, num: int, deadline_s: float) -> str:
         idle = time.monotonic() - self._steps.progress_at
         return (
-            f"{num} rollouts were not done within {deadline_s:g} s; the engine's last step ended {idle:.1f} s "
-            f"ago with {self._steps.sequences_in_flight} sequences in flight"
+            f"{num} rollouts were not done within {deadline_s:g} s; the engine's last step ended "
+            f"{idle:.1f} s ago with {self._steps.sequences_in_flight} sequences in flight"
         )
 
     def _raw(self, completion: Any) -> RawRollout:
@@ -204,10 +204,8 @@ class RolloutEngine:
 
 
 def _build(settings: dict[str, Any], *, threads: int) -> Any:
-    """vLLM's LLMEngine. Runs on the thread that will step it: OpenMP's thread count belongs to a thread."""
-    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = (
-        "0"  # three processes less, and no copies between them
-    )
+    """vLLM's LLMEngine, warm. Runs on the thread that steps it: OpenMP counts are per thread."""
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # no other processes, no copies to them
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -230,12 +228,27 @@ def _build(settings: dict[str, Any], *, threads: int) -> Any:
         async_scheduling=False,  # a step in the queue during a sync would carry the wrong version
         weight_transfer_config=WeightTransferConfig(backend=BACKEND),
         worker_extension_cls=f"{WorkerExtension.__module__}.{WorkerExtension.__qualname__}",
+        # vLLM cannot rewind a CPU generator after a chunk of a seeded prompt ("CPU Generator does
+        # not use offset" ends the engine): whole prompts only, with room for the longest in a step.
+        enable_chunked_prefill=False,
+        max_num_batched_tokens=max(MIN_STEP_TOKENS, settings["max_model_len"]),
         disable_log_stats=True,
     )
     engine = LLMEngine.from_engine_args(args, usage_context=UsageContext.LLM_CLASS)
     engine.collective_rpc("init_weight_transfer_engine", args=({},))
     engine.set_weight_version(str(AS_LOADED))
+    _warm_up(engine)
     return engine
+
+
+def _warm_up(engine: Any) -> None:
+    """The first steps of a process take seconds: spend them here, not inside a caller's deadline."""
+    for i in range(2):
+        sampling = _sampling(temperature=1.0, top_p=0.9, max_tokens=2, seed=i, stop_ids=())
+        engine.add_request(f"warm-up-{i}", _prompt([0] * 8), sampling)
+    while engine.has_unfinished_requests():
+        engine.step()
+    engine.reset_prefix_cache()
 
 
 def _sampling(
@@ -265,8 +278,10 @@ def _prompt(prompt_ids: Sequence[int]) -> Any:
 
 
 def _finish_reason(reason: str) -> FinishReason:
-    if reason == "stop" or reason == "length":
-        return reason
+    if reason == "stop":
+        return "stop"
+    if reason == "length":
+        return "length"
     raise EngineError(f"vLLM ended a request with finish reason {reason!r}")
 
 

@@ -42,7 +42,10 @@ class EngineStats:
 
 
 class EngineHandle(Protocol):
-    """One rollout engine. `reference` is whatever the weight channel carried: a bundle, or where to get it."""
+    """One rollout engine.
+
+    `reference` is whatever the weight channel carried: a bundle, or where to get it.
+    """
 
     @property
     def name(self) -> str: ...

@@ -1,4 +1,4 @@
-"""N rollout engines behind one queue: routing, token ids in and out, and one weight sync for all of them.
+"""N rollout engines behind one queue: routing, token ids in and out, one weight sync for all.
 
 Knows nothing about vLLM or Ray: an engine is an `EngineHandle`.
 """
@@ -14,13 +14,13 @@ from tailor_rl.errors import ConfigError, EngineError, WeightSyncError
 from tailor_rl.protocols import Tokens, WeightChannel
 from tailor_rl.types import Problem, Rollout, Sampling, WeightVersion
 
-# An engine keeps the deadline itself and says what it was doing. The pool waits this much longer, so that
-# its own, less telling error speaks only when the engine no longer answers at all.
+# An engine keeps the deadline itself and says what it was doing. The pool waits this much longer,
+# so that its own, less telling error speaks only when the engine no longer answers at all.
 GRACE_S = 10.0
 
 
 class EnginePool:
-    """A RolloutPool. All rollouts of one problem go to one engine, where they share the prompt's cache."""
+    """A RolloutPool. Rollouts of one problem go to one engine: they share the prompt's cache."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class EnginePool:
 
     @property
     def spent(self) -> Mapping[str, int]:
-        """Rollouts, their tokens, and prompt tokens (once a group: its rollouts share them), since the start."""
+        """Since the start. Prompt tokens count once a group: its rollouts share them."""
         return dict(self._spent)
 
     @property
@@ -57,8 +57,8 @@ class EnginePool:
     ) -> tuple[Rollout, ...]:
         """`num` rollouts of one problem from the engine with the fewest sequences in flight.
 
-        Raises ConfigError for a prompt that leaves no room for `max_tokens`, and EngineError naming the
-        engine when it fails or outlives its deadline.
+        Raises ConfigError for a prompt that leaves no room for `max_tokens`, and EngineError naming
+        the engine when it fails or outlives its deadline.
         """
         prompt_ids = self._encode(problem, max_tokens=sampling.max_tokens)
         index = self._sequences.index(min(self._sequences))
@@ -75,7 +75,7 @@ class EnginePool:
         return tuple(_rollout(problem.id, prompt_ids, rollout) for rollout in raw)
 
     async def receive(self, version: WeightVersion, channel: WeightChannel) -> None:
-        """Every engine receives and verifies `version`. Raises WeightSyncError naming each engine that failed.
+        """Every engine receives and verifies `version`; WeightSyncError names each that failed.
 
         All engines are heard before the error is raised: none is left in the middle of a load.
         """
@@ -148,8 +148,8 @@ class EnginePool:
             raise WeightSyncError(f"{where}: {error}") from error
         if (report.version.step, report.version.checksum) != (version.step, version.checksum):
             raise WeightSyncError(
-                f"{where}: it adopted step {report.version.step}, checksum {report.version.checksum}, "
-                f"instead of checksum {version.checksum} (phase: adopt)"
+                f"{where}: it adopted step {report.version.step}, checksum "
+                f"{report.version.checksum}, instead of checksum {version.checksum} (phase: adopt)"
             )
         return report
 

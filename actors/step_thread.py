@@ -34,7 +34,7 @@ class Call:
 
 
 class StepThread:
-    """Owns an engine with vLLM's LLMEngine interface, built by `build` on the thread that will step it.
+    """Owns an engine with vLLM's LLMEngine interface, built by `build` on the thread that steps it.
 
     Raises what `build` raised. After a step raised, every waiter and every later caller gets an
     EngineError with that cause: nothing is left waiting.
@@ -93,7 +93,7 @@ class StepThread:
         self.submit(lambda engine: self._drop(engine, call))
 
     def refuse(self, engine: Any, reason: str) -> None:
-        """Fail every call in flight, and every later one until `refusal` is None; on the thread only."""
+        """Fail every call, now and later, until `refusal` is None again; on the thread only."""
         self.refusal = reason
         for call in {id(call): call for call, _ in self._calls.values()}.values():
             self._drop(engine, call)

@@ -37,7 +37,7 @@ class BundleUpdateInfo(WeightTransferUpdateInfo):
 
 
 class BundleReceiver(WeightTransferEngine):
-    """One worker's receiver. Raises ValueError naming the parameter; the model is then not to be used.
+    """One worker's receiver. ValueError names the parameter; the model is then not to be used.
 
     Layerwise reload, because on CPU the linear layers are repacked after loading and a plain
     `load_weights` finds their parameters empty.
@@ -86,13 +86,13 @@ class BundleReceiver(WeightTransferEngine):
         finalize_layerwise_reload(self.model, self.model_config)
         head: Any = getattr(self.model, "lm_head", None)
         if self.device.type == "cpu" and self._tied and head is not None:
-            # The reload knows the shared matrix as the embedding's and leaves the head's packed copy
-            # stale: log-probabilities would be off by 0.6 with nothing but a warning in the log.
+            # The reload knows the shared matrix as the embedding's and leaves the head's packed
+            # copy stale: log-probabilities off by 0.6, with nothing but a warning in the log.
             head.quant_method.process_weights_after_loading(head)
 
 
 class WorkerExtension:
-    """Named to vLLM so that its worker processes (tensor parallelism) import, and so register, the receiver."""
+    """Named to vLLM, so that worker processes (tensor parallelism) import this and register."""
 
 
 if BACKEND not in WeightTransferEngineFactory._registry:

@@ -1,4 +1,4 @@
-"""A weight sync on one engine as a transaction: verify, load, reset the prefix cache, ask the canary, adopt.
+"""A weight sync on one engine as a transaction: verify, load, reset prefix cache, ask the canary.
 
 Runs between two decoding steps. Knows nothing about threads or transports.
 """
@@ -40,7 +40,7 @@ class Loaded:
 
 
 def verify(bundle: WeightBundle, current: WeightVersion | None, progress: Progress) -> None:
-    """Raise WeightSyncError unless every byte is the learner's and the version is not older than ours."""
+    """WeightSyncError unless every byte is the learner's and the version is not older than ours."""
     progress.enter("verify")
     version = bundle.version
     if current is not None and (version.step, version.checksum) != (current.step, current.checksum):
@@ -49,8 +49,8 @@ def verify(bundle: WeightBundle, current: WeightVersion | None, progress: Progre
         if version.step == current.step:
             raise _error(
                 progress,
-                f"step {version.step} has checksum {version.checksum}, but this engine already has that "
-                f"step with checksum {current.checksum}",
+                f"step {version.step} has checksum {version.checksum}, but this engine already has "
+                f"that step with checksum {current.checksum}",
             )
     for name, packed in bundle.tensors.items():
         progress.parameter = name
@@ -73,10 +73,11 @@ def verify(bundle: WeightBundle, current: WeightVersion | None, progress: Progre
 
 
 def load(engine: Any, bundle: WeightBundle, *, dtype: str, progress: Progress) -> Loaded:
-    """Put verified weights into vLLM's LLMEngine and compare the canary. WeightSyncError: do not use it.
+    """Put verified weights into vLLM's LLMEngine and compare the canary.
 
-    Requests in flight go on afterwards: they are preempted, so that their key/value cache is computed
-    again with the new weights and no old block survives in the prefix cache.
+    After a WeightSyncError the engine's weights are unusable. Requests in flight are preempted:
+    when they go on, their key/value cache is computed again with the new weights, and no block of
+    the old ones survives in the prefix cache.
     """
     try:
         progress.enter("load")

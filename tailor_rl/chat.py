@@ -1,7 +1,7 @@
 """Token ids of a student's chat turns, with the student's own tokenizer and chat template.
 
-Text that comes from outside (problems, teachers' traces) never turns into control tokens: a problem that
-contains "<|im_end|>" ends no turn.
+Text that comes from outside (problems, teachers' traces) never turns into control tokens: a problem
+that contains "<|im_end|>" ends no turn.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CONTENT = "\ue000content\ue001"
 
 
 class ChatTokens:
-    """Implements `protocols.Tokens`. Raises ConfigError for a folder without a tokenizer or chat template."""
+    """Implements `protocols.Tokens`. ConfigError: a folder without tokenizer or chat template."""
 
     def __init__(self, folder: str | Path) -> None:
         tokenizer = _load(folder)
@@ -36,13 +36,14 @@ class ChatTokens:
 
     @property
     def stop_ids(self) -> tuple[int, ...]:
-        """Where generation stops: the template's end of turn, and the tokenizer's end of sequence."""
+        """Where generation stops: the template's end of turn, the tokenizer's end of sequence."""
         return tuple(sorted({self.end_of_turn_id, self._tokenizer.eos_token_id} - {None}))
 
     def encode_prompt(self, prompt: str) -> tuple[int, ...]:
-        """The user's turn and the start of the assistant's, exactly as the chat template renders them.
+        """The user's turn and the start of the assistant's, as the chat template renders them.
 
-        Only a prompt that would add control tokens is encoded apart from the template, as plain text.
+        Only a prompt that would add control tokens is encoded apart from the template, as plain
+        text.
         """
         ids = self._encode(self._render([_turn("user", prompt)], generate=True))
         if self._count_controls(ids) == self._num_template_controls:
@@ -73,8 +74,8 @@ class ChatTokens:
 
     def _encode_plain(self, text: str) -> list[int]:
         encoded = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)
-        # A word-level vocabulary still finds a control token that stands alone between spaces. The unknown
-        # token is no control: it is what such a vocabulary says of a word it lacks.
+        # A word-level vocabulary still finds a control token that stands alone between spaces. The
+        # unknown token is no control: it is what such a vocabulary says of a word it lacks.
         unknown = self._tokenizer.unk_token_id
         forbidden = self._control_ids - {unknown}
         replacement = [] if unknown is None else [unknown]
@@ -94,8 +95,8 @@ class ChatTokens:
             if token_id in self._control_ids:
                 return int(token_id)
         raise ConfigError(
-            f"the student at {folder} has no end-of-turn token: its chat template ends the assistant's "
-            "turn with none and its tokenizer names no eos_token"
+            f"the student at {folder} has no end-of-turn token: its chat template ends the "
+            "assistant's turn with none and its tokenizer names no eos_token"
         )
 
 

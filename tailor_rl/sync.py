@@ -1,9 +1,9 @@
-"""One weight sync: the learner and the rollout engines meet on a channel. Knows nothing about transports.
+"""One weight sync: learner and rollout engines meet on a channel. Knows nothing about transports.
 
-    learner.send(version, channel) --offer--> MeetingChannel --accept--> pool.receive(version, channel)
+    learner.send(version, ...) --offer--> MeetingChannel --accept--> pool.receive(version, ...)
 
-Publishing first and loading afterwards would deadlock as soon as the transport is a collective, so both
-sides always run at the same time, and when one fails the other is cancelled.
+Publishing first and loading afterwards would deadlock as soon as the transport is a collective, so
+both sides always run at the same time, and when one fails the other is cancelled.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tailor_rl.types import WeightVersion
 
 
 class MeetingChannel:
-    """A WeightChannel inside one process, good for one sync: a payload changes hands once both are there."""
+    """A WeightChannel in one process, good for one sync: both must be there to change hands."""
 
     def __init__(self) -> None:
         self._slot: asyncio.Queue[Any] = asyncio.Queue(maxsize=1)
 
     async def offer(self, payload: Any) -> None:
-        """Waits for the other side, so that the learner keeps its payload alive until it was taken over."""
+        """Waits for the other side: the learner keeps its payload alive until it is taken over."""
         await self._slot.put(payload)
         await self._slot.join()
 
@@ -37,8 +37,8 @@ class MeetingChannel:
 async def sync_weights(learner: Learner, pool: RolloutPool, *, timeout_s: float) -> WeightVersion:
     """Bring every engine to the weights that the learner holds now, and return their name.
 
-    Raises WeightSyncError after `timeout_s` seconds, naming the side that was waited for; an error of
-    either side is raised as it is and cancels the other.
+    Raises WeightSyncError after `timeout_s` seconds, naming the side that was waited for; an error
+    of either side is raised as it is and cancels the other.
     """
     waiting_for = {"the learner's version"}
 

@@ -1,4 +1,4 @@
-"""sync_weights and MeetingChannel: both sides run together, and no failure leaves the other side waiting."""
+"""sync_weights and MeetingChannel: both sides run together, no failure leaves one waiting."""
 
 from __future__ import annotations
 
