@@ -34,7 +34,8 @@ NUM_STEPS = 5
 PROGRESS = ("Downloading", "Downloaded", "Building", "Built", "Prepared", "Installed", "Bytecode")
 DOWNLOAD_FAILED = re.compile(
     r"dns error|failed to lookup|connect error|tcp connect|error sending request|timed out"
-    r"|client error|failed to fetch|NewConnectionError|Could not connect|Temporary failure",
+    r"|client error|failed to fetch|NewConnectionError|Temporary failure"
+    r"|No matching distribution",  # what pip says at last when it could not connect
     re.IGNORECASE,
 )
 
@@ -177,15 +178,16 @@ def install_torch(lock: Path, *, uv: list[str], env: dict[str, str]) -> None:
     assert found, f"no torch in {lock}"
     pin, version = found.group(), found.group(1)
     say(3, f"installing torch {version}")
-    index: list[str] = []
+    index, source = list[str](), ""
     if "+cpu" in version:
         probe = [*uv, "--dry-run", f"torch=={version}"]
         if subprocess.run(probe, cwd=ROOT, env=env, capture_output=True).returncode != 0:
-            print(f"    pip's settings lead to no such build: {TORCH_CPU_INDEX}", flush=True)
+            source = f" from {TORCH_CPU_INDEX}"
+            print(f"    pip's settings lead to no such wheel: taking it{source}", flush=True)
             index = ["--default-index", TORCH_CPU_INDEX]
             env = {key: value for key, value in env.items() if key != "UV_INDEX"}
     command = [*uv, "--require-hashes", *index, "-r", "-"]
-    run(command, env=env, what=f"Installing torch {version}", stdin=pin)
+    run(command, env=env, what=f"Installing torch {version}{source}", stdin=pin)
 
 
 def install_packages(locks: list[Path], *, uv: list[str], env: dict[str, str]) -> None:
