@@ -1,4 +1,6 @@
-"""The boundaries the pipeline talks to. Production hands it Ray-backed implementations, unit tests hand-written fakes."""
+"""The boundaries the pipeline talks to. Production hands it Ray-backed implementations, unit tests
+hand-written fakes.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ Row = TypeVar("Row")
 
 
 class Task(Protocol):
-    """Problems that any host can make from (split, index), and a grader. Pure Python; deterministic."""
+    """Problems that any host can make from (split, index), and a grader. Pure Python;
+    deterministic.
+    """
 
     name: str
 
@@ -27,7 +31,9 @@ class Task(Protocol):
         ...
 
     def grade(self, problem: Problem, text: str) -> float:
-        """Binary outcome reward of an answer: 1.0 right, 0.0 wrong or unreadable. Raises only on a defect."""
+        """Binary outcome reward of an answer: 1.0 right, 0.0 wrong or unreadable. Raises only on a
+        defect.
+        """
         ...
 
     def rule_based_trace(self, problem: Problem) -> str:
@@ -67,7 +73,9 @@ class Teacher(Protocol):
 
 
 class WeightChannel(Protocol):
-    """Where a learner and the rollout engines meet for one weight sync. The core never looks inside."""
+    """Where a learner and the rollout engines meet for one weight sync. The core never looks
+    inside.
+    """
 
     async def offer(self, payload: Any) -> None: ...
 
@@ -80,11 +88,13 @@ class RolloutPool(Protocol):
     async def generate(
         self, problem: Problem, *, num: int, sampling: Sampling, seed: int
     ) -> tuple[Rollout, ...]:
-        """`num` completions of one problem. Sample i draws with a generator seeded from (seed, i)."""
+        """`num` completions of one problem. Sample i draws with the seed (seed, i)."""
         ...
 
     async def receive(self, version: WeightVersion, channel: WeightChannel) -> None:
-        """Every engine pauses, loads, verifies (checksum, version, canary), resets its prefix cache, resumes."""
+        """Every engine pauses, loads, verifies (checksum, version, canary), resets its prefix
+        cache, resumes.
+        """
         ...
 
 
@@ -96,7 +106,9 @@ class Learner(Protocol):
         ...
 
     async def begin_rl(self, *, num_steps: int) -> None:
-        """Fresh optimizer and schedule for RL; the weights at this moment are the KL reference, if one is used."""
+        """Fresh optimizer and schedule for RL; the weights at this moment are the KL reference, if
+        one is used.
+        """
         ...
 
     async def sft_step(self, batch: Batch) -> Update: ...
@@ -108,15 +120,19 @@ class Learner(Protocol):
         ...
 
     async def send(self, version: WeightVersion, channel: WeightChannel) -> None:
-        """Offer the weights of `version` on the channel, with checksums and canary log-probabilities."""
+        """Offer the weights of `version` on the channel, with checksums and canary
+        log-probabilities.
+        """
         ...
 
     async def save(self, folder: Path) -> None:
-        """Write model (Hugging Face safetensors), optimizer, schedule and random state into an empty folder."""
+        """Write model (Hugging Face safetensors), optimizer, schedule and random state into an
+        empty folder.
+        """
         ...
 
     async def restore(self, folder: Path) -> None:
-        """Go on from a folder written by `save`, optimizer and all; call after begin_sft/begin_rl."""
+        """Go on from a folder written by `save`, optimizer and all; after begin_sft or begin_rl."""
         ...
 
 
@@ -130,14 +146,18 @@ class Checkpoint:
 
 
 class Journal(Protocol):
-    """The run folder as the pipeline sees it: what is finished, measured and spent. Nothing is held only in memory."""
+    """The run folder as the pipeline sees it: what is finished, measured and spent. Nothing is held
+    only in memory.
+    """
 
     def finished(self, stage: str) -> bool:
         """Whether `finish(stage)` was ever called for this run folder."""
         ...
 
     def start(self, stage: str) -> None:
-        """A stage begins (or goes on after a kill): shown, and its seconds are counted until `finish`."""
+        """A stage begins (or goes on after a kill): shown, and its seconds are counted until
+        `finish`.
+        """
         ...
 
     def finish(self, stage: str) -> None: ...
@@ -147,15 +167,21 @@ class Journal(Protocol):
         ...
 
     def append(self, name: str, row: Any) -> None:
-        """Add one dataclass row (or a JSON-able mapping) to NAME.jsonl; survives a kill right after the call."""
+        """Add one dataclass row (or a JSON-able mapping) to NAME.jsonl; survives a kill right after
+        the call.
+        """
         ...
 
     def read(self, name: str, kind: type[Row]) -> list[Row]:
-        """The rows of NAME.jsonl as dataclasses; [] where there is no such file. A torn last line is dropped."""
+        """The rows of NAME.jsonl as dataclasses; [] where there is no such file. A torn last line
+        is dropped.
+        """
         ...
 
     def rewind(self, name: str, *, stage: str, step: int) -> None:
-        """Drop rows of NAME.jsonl whose "stage" is `stage` and whose "step" is beyond `step` (before RL goes on)."""
+        """Drop rows of NAME.jsonl whose "stage" is `stage` and whose "step" is beyond `step`
+        (before RL goes on).
+        """
         ...
 
     def metrics(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
@@ -167,7 +193,9 @@ class Journal(Protocol):
         ...
 
     def spend(self, stage: str, amounts: Mapping[str, float]) -> None:
-        """Add to ledger.json: problems, rollouts, generated_tokens, learner_tokens, teacher_requests, ..."""
+        """Add to ledger.json: problems, rollouts, generated_tokens, learner_tokens,
+        teacher_requests, ...
+        """
         ...
 
     def progress(self, done: int, total: int, note: str = "") -> None:
@@ -177,18 +205,24 @@ class Journal(Protocol):
     async def checkpoint(
         self, name: str, *, step: int, learner: Learner, state: Mapping[str, Any]
     ) -> Path:
-        """checkpoints/NAME: written beside, with a manifest of sizes and hashes, synced, then renamed."""
+        """checkpoints/NAME: written beside, with a manifest of sizes and hashes, synced, then
+        renamed.
+        """
         ...
 
     def latest_checkpoint(self, prefix: str) -> Checkpoint | None:
-        """The highest step among checkpoints whose name starts with `prefix` and whose manifest verifies."""
+        """The highest step among checkpoints whose name starts with `prefix` and whose manifest
+        verifies.
+        """
         ...
 
     def prune_checkpoints(self, prefix: str, *, keep: int) -> None: ...
 
 
 class Screen(Protocol):
-    """What a person watches: a live rich screen on a terminal, plain lines elsewhere, nothing in tests."""
+    """What a person watches: a live rich screen on a terminal, plain lines elsewhere, nothing in
+    tests.
+    """
 
     def stage(self, name: str) -> None: ...
 
@@ -211,4 +245,3 @@ class Tokens(Protocol):
         ...
 
     def decode(self, token_ids: Sequence[int]) -> str: ...
-

@@ -1,7 +1,8 @@
-"""The nouns. Values only: frozen, slotted, picklable; everything before `Batch` can be written as JSON.
+"""The nouns. Values only: frozen, slotted, picklable; everything before `Batch` can be written as
+JSON.
 
-Shape legend, used as suffixes everywhere: P problems, G rollouts a problem, B sequences in a batch, T tokens,
-V vocabulary.
+Shape legend, used as suffixes everywhere: P problems, G rollouts a problem, B sequences in a batch,
+T tokens, V vocabulary.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One question with one right answer. `id` is "task:split:index" and names the problem on every host."""
+    """One question with one right answer. `id` is "task:split:index" and names the problem on every
+    host.
+    """
 
     id: str
     prompt: str
@@ -56,7 +59,9 @@ class Primitive:
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """A trace that solves one problem. The primitive was in the teacher's prompt and is not in the student's."""
+    """A trace that solves one problem. The primitive was in the teacher's prompt and is not in the
+    student's.
+    """
 
     id: str
     problem_id: str
@@ -80,11 +85,12 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One sampled completion, token ids in and token ids out, with the weight versions that produced it.
+    """One sampled completion, token ids in and token ids out, with the weight versions that
+    produced it.
 
-    `rollout_logprobs[t]` is the log-probability of `token_ids[t]` under the distribution it was drawn from
-    (temperature applied), as computed by the engine. `token_ids` ends with the end-of-turn token when
-    `finish_reason` is "stop".
+    `rollout_logprobs[t]` is the log-probability of `token_ids[t]` under the distribution it was
+    drawn from (temperature applied), as computed by the engine. `token_ids` ends with the
+    end-of-turn token when `finish_reason` is "stop".
     """
 
     problem_id: str
@@ -99,7 +105,9 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """G rollouts of one problem, with one reward each. `order` is the place in which the group was started."""
+    """G rollouts of one problem, with one reward each. `order` is the place in which the group was
+    started.
+    """
 
     problem: Problem
     rollouts: tuple[Rollout, ...]
@@ -119,9 +127,8 @@ class Batch:
     Example: prompt [5, 6], completion [7, 2], padded to T=5 with 0::
 
         tokens           5  6  7  2  0
-        mask             F  F  T  T  F      True = trained on; mask[t] speaks of predicting tokens[t]
-        rollout_logprobs 0  0 -1 -.5 0      of tokens[t]
-        advantages       0  0  a  a  0
+        mask             F  F  T  T  F      True = trained on; mask[t] speaks of predicting
+        tokens[t] rollout_logprobs 0  0 -1 -.5 0      of tokens[t] advantages       0  0  a  a  0
     """
 
     tokens: np.ndarray  # (B, T) int64
@@ -142,7 +149,9 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What one optimizer step did. `metrics` keys are plain names; values are numbers over the whole batch."""
+    """What one optimizer step did. `metrics` keys are plain names; values are numbers over the
+    whole batch.
+    """
 
     step: int
     metrics: Mapping[str, float]
@@ -167,7 +176,9 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One row of evaluations.jsonl. Accuracy is the mean over `num_samples` samples a problem (pass@1)."""
+    """One row of evaluations.jsonl. Accuracy is the mean over `num_samples` samples a problem
+    (pass@1).
+    """
 
     stage: str  # "base", "sft" or "rl"
     step: int

@@ -1,6 +1,8 @@
-"""One state of the policy's weights on its way from learners to engines: bytes, checksums and a canary.
+"""One state of the policy's weights on its way from learners to engines: bytes, checksums and a
+canary.
 
-Knows nothing about transports: the same bundle travels through Ray's object store or any other channel.
+Knows nothing about transports: the same bundle travels through Ray's object store or any other
+channel.
 """
 
 from __future__ import annotations
@@ -30,9 +32,11 @@ class PackedTensor:
 
 @dataclass(frozen=True, slots=True)
 class WeightBundle:
-    """Every parameter by its Hugging Face name, and what the learner itself says of a fixed token sequence.
+    """Every parameter by its Hugging Face name, and what the learner itself says of a fixed token
+    sequence.
 
-    `canary_logprobs[t]` is the learner's log-probability of `canary_tokens[t + 1]` given those before it.
+    `canary_logprobs[t]` is the learner's log-probability of `canary_tokens[t + 1]` given those
+    before it.
     """
 
     version: WeightVersion
@@ -62,7 +66,11 @@ def unpack(packed: PackedTensor) -> torch.Tensor:
     """The tensor again, in memory of its own (Ray's buffers are read-only)."""
     import torch
 
-    return torch.from_numpy(packed.data.copy()).view(getattr(torch, packed.dtype)).reshape(packed.shape)
+    return (
+        torch.from_numpy(packed.data.copy())
+        .view(getattr(torch, packed.dtype))
+        .reshape(packed.shape)
+    )
 
 
 def combined_checksum(checksums: Iterable[tuple[str, str]]) -> str:

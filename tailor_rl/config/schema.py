@@ -1,6 +1,7 @@
 """What a recipe may say. One model per section; `extra="forbid"`, so an unknown key is an error.
 
-Knows nothing about files, overrides or machines: see load.py, and checks.py for options that do not go together.
+Knows nothing about files, overrides or machines: see load.py, and checks.py for options that do not
+go together.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ class TaskConfig(Section):
 
 
 class ClusterConfig(Section):
-    """Which Ray to run on: "local" starts one, "auto" joins the job's or RAY_ADDRESS, else an address."""
+    """Which Ray to run on: "local" starts one, "auto" joins the job's or RAY_ADDRESS, else an
+    address.
+    """
 
     address: str = "auto"
 
@@ -38,7 +41,9 @@ class RolloutConfig(Section):
     dtype: Literal["float32", "bfloat16"] = "float32"
     max_sequences: int = Field(128, ge=1, description="sequences decoded together in one engine")
     max_model_len: int = Field(512, ge=16)
-    kv_cache_gib: float = Field(0.5, gt=0, description="CPU: size of the key/value cache of an engine")
+    kv_cache_gib: float = Field(
+        0.5, gt=0, description="CPU: size of the key/value cache of an engine"
+    )
     gpu_memory_utilization: float = Field(0.6, gt=0, le=1)
     enforce_eager: bool = True
 
@@ -49,12 +54,16 @@ class LearnerConfig(Section):
     threads: int = Field(1, ge=1, description="CPU threads of each rank")
     zero_stage: Literal[0, 1, 2, 3] = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
-    micro_batch_tokens: int = Field(4096, ge=1, description="padded tokens of one forward pass on one rank")
+    micro_batch_tokens: int = Field(
+        4096, ge=1, description="padded tokens of one forward pass on one rank"
+    )
     gradient_checkpointing: bool = False
 
 
 class TeacherConfig(Section):
-    """`base_url = "builtin"` starts the rule-driven stand-in on loopback. The key is read from the environment."""
+    """`base_url = "builtin"` starts the rule-driven stand-in on loopback. The key is read from the
+    environment.
+    """
 
     base_url: str = "builtin"
     model: str = "builtin-solver"
@@ -73,22 +82,30 @@ class AttemptConfig(Section):
 
 class PrimitiveConfig(Section):
     num_primitives: int = Field(25, ge=1)
-    attempts_per_request: int = Field(6, ge=2, description="failures and successes shown to the teacher at once")
+    attempts_per_request: int = Field(
+        6, ge=2, description="failures and successes shown to the teacher at once"
+    )
     primitives_per_request: int = Field(4, ge=1)
     max_requests: int = Field(64, ge=1)
     temperature: float = Field(0.8, ge=0)
-    max_similarity: float = Field(90.0, ge=0, le=100, description="rapidfuzz ratio above which two are one")
+    max_similarity: float = Field(
+        90.0, ge=0, le=100, description="rapidfuzz ratio above which two are one"
+    )
 
 
 class DemonstrationConfig(Section):
     num_problems: int = Field(512, ge=1)
     temperature: float = Field(0.4, ge=0)
-    max_tries: int = Field(3, ge=1, description="draws of a primitive and trace before a problem is given up")
+    max_tries: int = Field(
+        3, ge=1, description="draws of a primitive and trace before a problem is given up"
+    )
 
 
 class SFTConfig(Section):
     epochs: int = Field(4, ge=1)
-    batch_size: int = Field(64, ge=1, description="demonstrations of one optimizer step, over all ranks")
+    batch_size: int = Field(
+        64, ge=1, description="demonstrations of one optimizer step, over all ranks"
+    )
     learning_rate: float = Field(5e-6, gt=0)
     warmup_steps: int = Field(0, ge=0)
     schedule: Literal["constant", "cosine"] = "cosine"
@@ -107,13 +124,21 @@ class RLConfig(Section):
     warmup_steps: int = Field(10, ge=0)
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
-    updates_per_step: int = Field(1, ge=1, description="optimizer updates made from one step's batch")
-    max_lag: int = Field(1, ge=0, description="weight versions a rollout may be behind; 0 is synchronous")
+    updates_per_step: int = Field(
+        1, ge=1, description="optimizer updates made from one step's batch"
+    )
+    max_lag: int = Field(
+        1, ge=0, description="weight versions a rollout may be behind; 0 is synchronous"
+    )
     clip_low: float | None = Field(None, gt=0, lt=1, description="default: 0.2")
     clip_high: float | None = Field(None, gt=0, description="default: 0.28 for dapo, 0.2 for grpo")
-    kl_coefficient: float | None = Field(None, ge=0, description="default: 0 for dapo, 0.001 for grpo")
+    kl_coefficient: float | None = Field(
+        None, ge=0, description="default: 0 for dapo, 0.001 for grpo"
+    )
     dynamic_sampling: bool | None = Field(None, description="default: on for dapo, off for grpo")
-    overlong_buffer: int = Field(0, ge=0, description="tokens before max_tokens over which the reward sinks by 1")
+    overlong_buffer: int = Field(
+        0, ge=0, description="tokens before max_tokens over which the reward sinks by 1"
+    )
     checkpoint_every: int = Field(10, ge=1)
     keep_checkpoints: int = Field(2, ge=1)
 
@@ -125,7 +150,9 @@ class EvaluationConfig(Section):
     max_tokens: int = Field(384, ge=1)
     every: int = Field(10, ge=0, description="RL steps between evaluations on validation; 0: none")
     num_validation_problems: int = Field(64, ge=1)
-    ood_splits: tuple[str, ...] | None = Field(None, description="default: every ood split of the task")
+    ood_splits: tuple[str, ...] | None = Field(
+        None, description="default: every ood split of the task"
+    )
 
 
 class RunConfig(Section):

@@ -1,1 +1,3 @@
-"""Tiny base students: small language models raised from scratch on a CPU, saved as ordinary checkpoints."""
+"""Tiny base students: small language models raised from scratch on a CPU, saved as ordinary
+checkpoints.
+"""

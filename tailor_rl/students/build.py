@@ -1,6 +1,8 @@
-"""`tailor student build`: tokenizer, random weights, training on a corpus, an ordinary checkpoint with its own card.
+"""`tailor student build`: tokenizer, random weights, training on a corpus, an ordinary checkpoint
+with its own card.
 
-Loss on completions only, AdamW, linear warm-up and cosine decay; documents of like length share a batch.
+Loss on completions only, AdamW, linear warm-up and cosine decay; documents of like length share a
+batch.
 """
 
 from __future__ import annotations
@@ -13,13 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tailor_rl.students.recipe import (
-    Corpus,
-    Shape,
-    StudentRecipe,
-    Training,
-    read_recipe,
-)
+from tailor_rl.students.recipe import Corpus, Shape, StudentRecipe, Training, read_recipe
 from tailor_rl.students.tokenizer import END, PAD, train_tokenizer
 
 if TYPE_CHECKING:
@@ -43,36 +39,23 @@ def build_student(
     import torch
 
     overrides = {"tokens": tokens, "threads": threads}
-    recipe = read_recipe(
-        recipe_path, {k: v for k, v in overrides.items() if v is not None}
-    )
+    recipe = read_recipe(recipe_path, {k: v for k, v in overrides.items() if v is not None})
     torch.set_num_threads(recipe.training.threads)
     torch.manual_seed(recipe.training.seed)
     tokenizer = train_tokenizer(_texts(recipe), vocabulary=recipe.shape.vocabulary)
     model = new_model(recipe.shape, tokenizer)
-    log(
-        f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens"
-    )
+    log(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens")
     corpus = recipe.corpus.make(seed=recipe.training.seed)
     figures = train(model, tokenizer, corpus, recipe.training, log=log)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    card = {
-        "recipe": recipe.model_dump(),
-        "training": figures,
-        "corpus_hash": _corpus_hash(recipe),
-    }
+    card = {"recipe": recipe.model_dump(), "training": figures, "corpus_hash": _corpus_hash(recipe)}
     (out / "student.json").write_text(json.dumps(card, indent=2) + "\n")
     return out
 
 
 def new_model(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    from transformers import (
-        LlamaConfig,
-        LlamaForCausalLM,
-        Qwen2Config,
-        Qwen2ForCausalLM,
-    )
+    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
     options: dict[str, Any] = {
         "vocab_size": len(tokenizer),
@@ -104,10 +87,7 @@ def train(
     import torch
 
     optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=training.learning_rate,
-        betas=(0.9, 0.95),
-        weight_decay=0.01,
+        model.parameters(), lr=training.learning_rate, betas=(0.9, 0.95), weight_decay=0.01
     )
     spent, step, smooth, start = 0, 0, 0.0, time.monotonic()
     for tokens_BT, labels_BT in _batches(tokenizer, corpus, training.batch_tokens):
@@ -123,17 +103,13 @@ def train(
         smooth = loss.item() if step == 1 else 0.98 * smooth + 0.02 * loss.item()
         if step % 50 == 0:
             speed = spent / (time.monotonic() - start)
-            log(
-                f"step {step}: {spent / 1e6:.2f} M tokens, loss {smooth:.4f}, {speed:,.0f} tok/s"
-            )
+            log(f"step {step}: {spent / 1e6:.2f} M tokens, loss {smooth:.4f}, {speed:,.0f} tok/s")
         if spent >= training.tokens:
             break
     return {"steps": step, "loss": smooth, "seconds": time.monotonic() - start}
 
 
-def _loss(
-    model: PreTrainedModel, tokens_BT: torch.Tensor, labels_BT: torch.Tensor
-) -> torch.Tensor:
+def _loss(model: PreTrainedModel, tokens_BT: torch.Tensor, labels_BT: torch.Tensor) -> torch.Tensor:
     """Mean negative log-likelihood of completion tokens; logits only where there is a label."""
     import torch
 
@@ -159,27 +135,18 @@ def _batches(
 
     shuffle = torch.Generator().manual_seed(0)
     while True:
-        examples = sorted(
-            _encode(tokenizer, corpus, _POOL), key=lambda example: len(example[0])
-        )
+        examples = sorted(_encode(tokenizer, corpus, _POOL), key=lambda example: len(example[0]))
         batches = _split(examples, batch_tokens)
         for i in torch.randperm(len(batches), generator=shuffle).tolist():
             yield _pad(batches[i], pad=tokenizer.pad_token_id)
 
 
-def _encode(
-    tokenizer: PreTrainedTokenizerFast, corpus: Corpus, count: int
-) -> Iterator[Example]:
+def _encode(tokenizer: PreTrainedTokenizerFast, corpus: Corpus, count: int) -> Iterator[Example]:
     documents = [corpus.document() for _ in range(count)]
     prompts = tokenizer(
-        [
-            f"<|im_start|>user\n{prompt}{END}\n<|im_start|>assistant\n"
-            for prompt, _ in documents
-        ]
+        [f"<|im_start|>user\n{prompt}{END}\n<|im_start|>assistant\n" for prompt, _ in documents]
     )["input_ids"]
-    completions = tokenizer([completion + END for _, completion in documents])[
-        "input_ids"
-    ]
+    completions = tokenizer([completion + END for _, completion in documents])["input_ids"]
     for prompt, completion in zip(prompts, completions, strict=True):
         yield prompt + completion, len(prompt)
 
@@ -212,7 +179,9 @@ def _texts(recipe: StudentRecipe) -> Iterator[str]:
 
 
 def _corpus_hash(recipe: StudentRecipe) -> str:
-    """blake2b over the first 1,000 documents: says whether two students were raised on the same corpus."""
+    """blake2b over the first 1,000 documents: says whether two students were raised on the same
+    corpus.
+    """
     corpus = recipe.corpus.make(seed=recipe.training.seed)
     digest = hashlib.blake2b(digest_size=16)
     for _ in range(1000):

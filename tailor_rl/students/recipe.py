@@ -36,9 +36,7 @@ class Shape(Section):
 
 
 class Training(Section):
-    tokens: int = Field(
-        ge=1, description="tokens of documents to learn from, prompts included"
-    )
+    tokens: int = Field(ge=1, description="tokens of documents to learn from, prompts included")
     batch_tokens: int = Field(8192, ge=64)
     learning_rate: float = Field(1e-3, gt=0)
     final_learning_rate: float = Field(5e-5, gt=0)
@@ -55,9 +53,7 @@ class CorpusSource(Section):
 
     def make(self, *, seed: int) -> Corpus:
         module, _, name = self.maker.partition(":")
-        corpus: Corpus = getattr(importlib.import_module(module), name)(
-            seed=seed, **self.options
-        )
+        corpus: Corpus = getattr(importlib.import_module(module), name)(seed=seed, **self.options)
         return corpus
 
 
@@ -67,9 +63,7 @@ class StudentRecipe(Section):
     corpus: CorpusSource
 
 
-def read_recipe(
-    path: Path, overrides: Mapping[str, Any] | None = None
-) -> StudentRecipe:
+def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> StudentRecipe:
     """Read a TOML student recipe; ConfigError in one sentence when it is wrong."""
     try:
         data = tomllib.loads(path.read_text())
@@ -77,9 +71,7 @@ def read_recipe(
             data.setdefault("training", {}).update(overrides)
         return StudentRecipe.model_validate(data)
     except OSError as error:
-        raise ConfigError(
-            f"cannot read the student recipe {path}: {error.strerror}"
-        ) from error
+        raise ConfigError(f"cannot read the student recipe {path}: {error.strerror}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:

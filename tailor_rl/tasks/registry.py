@@ -19,7 +19,9 @@ BUILT_IN = {"knights": "tailor_rl.tasks.knights.task:KnightsKnaves"}
 
 
 def load_task(name: str, *, seed: int, options: Mapping[str, Any]) -> Task:
-    """The task `name` ("knights", or "path/to/file.py:ClassName") with its options; ConfigError when it has none."""
+    """The task `name` ("knights", or "path/to/file.py:ClassName") with its options; ConfigError
+    when it has none.
+    """
     kind = task_class(name)
     known = [p for p in inspect.signature(kind).parameters if p != "seed"]
     for option in options:

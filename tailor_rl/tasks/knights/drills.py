@@ -1,8 +1,10 @@
-"""What a tiny base student is raised on: the parts of reasoning, and bad habits of putting them together.
+"""What a tiny base student is raised on: the parts of reasoning, and bad habits of putting them
+together.
 
-The parts are judged claims, examined cases, the next case, listed facts, in the words of traces.py. The habits answer
-the real question without a strategy: a guess, one case taken for granted, two cases and a shrug. Going through the
-cases until one fits is in no document: that is what demonstrations have to teach.
+The parts are judged claims, examined cases, the next case, listed facts, in the words of traces.py.
+The habits answer the real question without a strategy: a guess, one case taken for granted, two
+cases and a shrug. Going through the cases until one fits is in no document: that is what
+demonstrations have to teach.
 """
 
 from __future__ import annotations
@@ -109,7 +111,9 @@ class Upbringing:
         return request, solver.case(order[place + 1], place + 2)
 
     def _set_roles(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
-        """The roles that the prompt names, one person after the other, judging what is decided by then."""
+        """The roles that the prompt names, one person after the other, judging what is decided by
+        then.
+        """
         roles = self._roles(puzzle)
         request = f"Set {spoken_case(puzzle.names, roles)} one by one."
         return request, " ".join(solver.set_roles(roles))

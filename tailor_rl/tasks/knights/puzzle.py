@@ -1,4 +1,6 @@
-"""A Knights & Knaves puzzle: generate with exactly one solution, solve by brute force, recognise when renamed."""
+"""A Knights & Knaves puzzle: generate with exactly one solution, solve by brute force, recognise
+when renamed.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +11,17 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from tailor_rl.tasks.knights.statements import (
-    LEAVES,
-    Statement,
-    holds,
-    sample_statement,
-    words,
-)
+from tailor_rl.tasks.knights.statements import LEAVES, Statement, holds, sample_statement, words
 
-NAMES = tuple("Ann Bob Cal Dee Eli Fay Gus Hal Ida Jon Kay Leo Mia Ned Sue Tom".split())
+NAMES = (
+    "Ann", "Bob", "Cal", "Dee", "Eli", "Fay", "Gus", "Hal",
+    "Ida", "Jon", "Kay", "Leo", "Mia", "Ned", "Sue", "Tom",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Puzzle:
-    """Person i is called `names[i]` and says `statements[i]`; `solution[i]` is True for a knight."""
+    """Person i is `names[i]` and says `statements[i]`; `solution[i]` is True for a knight."""
 
     names: tuple[str, ...]
     statements: tuple[Statement, ...]
@@ -71,11 +70,13 @@ def _own_statement(rng: Random, person: int, **shape: Any) -> Statement:
 
 
 def fingerprint(statements: Sequence[Statement]) -> int:
-    """A number that does not change when people are renamed, reordered, or and/or/iff parts are swapped.
+    """A number that does not change when people are renamed, reordered, or and/or/iff parts are
+    swapped.
 
-    Colour refinement: everybody starts alike; each round a person's colour becomes the hash of their own statement
-    with the people in it replaced by their colours. Puzzles that are alike up to renaming always agree; unlike ones
-    may collide, which costs a split some problems and never leaks one.
+    Colour refinement: everybody starts alike; each round a person's colour becomes the hash of
+    their own statement with the people in it replaced by their colours. Puzzles that are alike up
+    to renaming always agree; unlike ones may collide, which costs a split some problems and never
+    leaks one.
     """
     colours = ["" for _ in statements]
     for _ in range(3):

@@ -1,9 +1,9 @@
 """What an islander can say: the statement grammar, its truth value, its wording, its sampler.
 
-A statement is a nested tuple, so it hashes, compares and pickles: `("knight", i)`, `("knave", i)`, `("not", s)`,
-`("and", s, t)`, `("or", s, t)`, `("if", s, t)`, `("iff", s, t)` with people numbered from 0. The sampler follows
-the published Knights & Knaves generator (Xie et al., "On Memorization of LLMs in Logical Reasoning"); the words
-are our own.
+A statement is a nested tuple, so it hashes, compares and pickles: `("knight", i)`, `("knave", i)`,
+`("not", s)`, `("and", s, t)`, `("or", s, t)`, `("if", s, t)`, `("iff", s, t)` with people numbered
+from 0. The sampler follows the published Knights & Knaves generator (Xie et al., "On Memorization
+of LLMs in Logical Reasoning"); the words are our own.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ def _distinct(draw: Callable[[], Statement], count: int) -> list[Statement]:
 
 
 def words(statement: Statement, names: Sequence[str]) -> str:
-    """The statement in English: "Bob is a knave and Cal is not a knight"; nested joints get brackets."""
+    """The statement in English: "Bob is a knave and Cal is not a knight"; nested joints get
+    brackets.
+    """
     kind, *parts = statement
     if kind in LEAVES:
         return f"{names[parts[0]]} is a {kind}"

@@ -13,10 +13,11 @@ _BINS = {"train": range(0, 80), "validation": range(80, 90), "test": range(90, 1
 
 
 class KnightsKnaves:
-    """Who is a knight and who is a knave? Problems of `people` sizes; more people are out of distribution.
+    """Who is a knight and who is a knave? Problems of `people` sizes; more people are out of
+    distribution.
 
-    A puzzle's fingerprint (blind to names and order) modulo 100 decides its split, so no two splits share a puzzle
-    even when it is renamed. Guessing is right in 1 of 2^n answers.
+    A puzzle's fingerprint (blind to names and order) modulo 100 decides its split, so no two splits
+    share a puzzle even when it is renamed. Guessing is right in 1 of 2^n answers.
     """
 
     name = "knights"
@@ -33,11 +34,7 @@ class KnightsKnaves:
         prompt: str = "short",
     ) -> None:
         _check_options(
-            people=people,
-            ood_people=ood_people,
-            depth=depth,
-            width=width,
-            prompt=prompt,
+            people=people, ood_people=ood_people, depth=depth, width=width, prompt=prompt
         )
         if not 0 <= leaf_share <= 1:
             raise ValueError(f"task.options.leaf_share must be 0 to 1, not {leaf_share}")
@@ -69,7 +66,9 @@ class KnightsKnaves:
         return float(read_answer(text, problem.metadata["names"]) == problem.metadata["solution"])
 
     def rule_based_trace(self, problem: Problem) -> str:
-        """Backtracking over people in order, knight first (the published generator's own chain of thought)."""
+        """Backtracking over people in order, knight first (the published generator's own chain of
+        thought).
+        """
         data = problem.metadata
         return Solver(data["names"], data["statements"], RULE_BASED).write()
 
@@ -86,12 +85,7 @@ class KnightsKnaves:
 
 
 def _check_options(
-    *,
-    people: tuple[int, ...],
-    ood_people: tuple[int, ...],
-    depth: int,
-    width: int,
-    prompt: str,
+    *, people: tuple[int, ...], ood_people: tuple[int, ...], depth: int, width: int, prompt: str
 ) -> None:
     sizes = [*people, *ood_people]
     if not people or not all(isinstance(n, int) and 2 <= n <= 8 for n in sizes):

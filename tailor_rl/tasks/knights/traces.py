@@ -5,8 +5,8 @@ A trace names a case, judges claims one by one, and takes the case back on the f
     Suppose Ann honest, Bob lying. Ann says Bob knave vs lying true; Ann honest, fits.
     Bob says Ann not knave vs honest true; Bob lying, conflict. Take that back. Suppose ...
 
-Knows nothing about teachers or students: the built-in teacher, the rule-based baseline and the students' drills all
-speak through this file, so their parts have the same words.
+Knows nothing about teachers or students: the built-in teacher, the rule-based baseline and the
+students' drills all speak through this file, so their parts have the same words.
 """
 
 from __future__ import annotations
@@ -17,13 +17,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from tailor_rl.tasks.knights.statements import (
-    LEAVES,
-    Statement,
-    combine,
-    holds,
-    people_in,
-)
+from tailor_rl.tasks.knights.statements import LEAVES, Statement, holds, people_in
 from tailor_rl.tasks.knights.wording import spoken_answer, spoken_case, word_of_honour
 
 Roles = tuple[bool, ...]
@@ -97,7 +91,9 @@ class Solver:
         return lines, True
 
     def judge(self, person: int, roles: Sequence[bool]) -> tuple[str, bool]:
-        """"Bob says Cal knight vs honest true and Ann knave vs honest false: false; Bob lying, fits."."""
+        """ "Bob says Cal knight vs honest true and Ann knave vs honest false: false; Bob lying,
+        fits.".
+        """
         value = holds(self.statements[person], roles)
         if self._slip and self._rng.random() < self._slip:
             value = not value
@@ -122,10 +118,7 @@ class Solver:
         return lines
 
     def check_again(self, roles: Sequence[bool]) -> list[str]:
-        return [
-            "Check again.",
-            *(self.judge(person, roles)[0] for person in self._everybody()),
-        ]
+        return ["Check again.", *(self.judge(person, roles)[0] for person in self._everybody())]
 
     def retraction(self) -> list[str]:
         return {"explicit": ["Take that back."], "next": ["Next."], "silent": []}[
@@ -196,7 +189,7 @@ class Solver:
 
 
 def _terse(statement: Statement, names: Sequence[str]) -> str:
-    """"Cal knight and Ann not knave": a claim without articles."""
+    """ "Cal knight and Ann not knave": a claim without articles."""
     kind, *parts = statement
     if kind in LEAVES:
         return f"{names[parts[0]]} {kind}"

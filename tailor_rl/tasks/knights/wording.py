@@ -11,7 +11,10 @@ from tailor_rl.tasks.knights.statements import Statement
 
 _INTRODUCTION = "Knights tell the truth, knaves lie."
 _QUESTION = "Who is a knight and who is a knave?"
-_FULL_INTRODUCTION = "On an island everybody is either a knight, who only says true things, or a knave, who only says false things."
+_FULL_INTRODUCTION = (
+    "On an island everybody is either a knight, who only says true things, or a knave, "
+    "who only says false things."
+)
 _FULL_QUESTION = (
     "Who is a knight and who is a knave? Think step by step, then finish with one line such as "
     "<answer>{example}</answer> that names everybody once."
@@ -21,7 +24,9 @@ _ROLE = re.compile(r"\s*([A-Za-z]+)(?: is a|:)? (knight|knave)\s*")
 
 
 def ask(puzzle: Puzzle, *, style: str) -> str:
-    """The prompt: "short" for students that were raised on it, "full" says what a stranger needs to know."""
+    """The prompt: "short" for students that were raised on it, "full" says what a stranger needs to
+    know.
+    """
     claims = " ".join(f"{name} says {puzzle.claim(i)}." for i, name in enumerate(puzzle.names))
     if style == "short":
         claims = claims.replace(" if and only if ", " iff ")
@@ -38,7 +43,7 @@ def spoken_answer(names: Sequence[str], roles: Sequence[bool]) -> str:
 
 
 def spoken_case(names: Sequence[str], roles: Sequence[bool]) -> str:
-    """"Ann honest, Bob lying"."""
+    """ "Ann honest, Bob lying"."""
     return ", ".join(f"{n} {word_of_honour(r)}" for n, r in zip(names, roles, strict=True))
 
 
@@ -54,8 +59,8 @@ def role_word(knight: bool) -> str:
 def read_answer(text: str, names: Sequence[str]) -> tuple[bool, ...] | None:
     """The roles in the one `<answer>...</answer>` of a text, or None.
 
-    Two answers, a missing, repeated or unknown person, or any other word in the answer make it unreadable: listing
-    several answers and hoping is not solving.
+    Two answers, a missing, repeated or unknown person, or any other word in the answer make it
+    unreadable: listing several answers and hoping is not solving.
     """
     if text.count("<answer>") != 1 or text.count("</answer>") != 1:
         return None

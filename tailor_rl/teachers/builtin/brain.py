@@ -1,4 +1,6 @@
-"""What the built-in teacher says to a prompt. Text in, text out: it knows only what the prompt tells it."""
+"""What the built-in teacher says to a prompt. Text in, text out: it knows only what the prompt
+tells it.
+"""
 
 from __future__ import annotations
 

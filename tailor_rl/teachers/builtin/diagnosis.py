@@ -42,7 +42,7 @@ _WEIGHED = re.compile(r" vs (?:honest|lying) (?:true|false)|:")
 
 
 def diagnose(attempt: ShownAttempt) -> str | None:
-    """The worst pattern in a wrong answer; None for a right one or a problem that cannot be read."""
+    """The worst pattern in a wrong answer; None where it is right or the problem unreadable."""
     if attempt.right:
         return None
     try:
@@ -70,7 +70,7 @@ def frequent_patterns(attempts: Iterable[ShownAttempt]) -> list[str]:
 def _fault_in(judged: Iterable[tuple[str, ...]], puzzle: ReadPuzzle) -> str | None:
     """A claim that was misread, or a value that no assignment of roles can give it."""
     solver = Solver(puzzle.names, puzzle.statements, Style())
-    for speaker, claim, value, _, _ in judged:
+    for speaker, claim, _, _, _ in judged:
         if speaker not in puzzle.names:
             return "misread"
         person = puzzle.names.index(speaker)

@@ -1,6 +1,8 @@
+# ruff: noqa: E501 - a table of sentences reads best one sentence a line
 """What instructions ask for: free text to a Knights & Knaves style, and a style to free text.
 
-Reading is by keywords, so an instruction written by a person or by another teacher works as well as our own.
+Reading is by keywords, so an instruction written by a person or by another teacher works as well as
+our own.
 """
 
 from __future__ import annotations
@@ -90,7 +92,9 @@ HABITS = (
 
 
 def recognised(instruction: str) -> dict[str, Any]:
-    """The fields that an instruction speaks of, by its words; the first habit of a field that matches counts."""
+    """The fields that an instruction speaks of, by its words; the first habit of a field that
+    matches counts.
+    """
     fields: dict[str, Any] = {}
     for habit in HABITS:
         if habit.field not in fields and re.search(habit.cues, instruction, re.IGNORECASE):
@@ -99,7 +103,9 @@ def recognised(instruction: str) -> dict[str, Any]:
 
 
 def style_for(instruction: str | None, rng: Random, *, variety: float) -> Style:
-    """A style that obeys the instruction; each field it leaves open is drawn at random with chance `variety`."""
+    """A style that obeys the instruction; each field it leaves open is drawn at random with chance
+    `variety`.
+    """
     fields = recognised(instruction or "")
     for habit in rng.sample(HABITS, len(HABITS)):
         if habit.field not in fields and rng.random() < variety / 2:

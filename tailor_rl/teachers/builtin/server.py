@@ -17,9 +17,11 @@ MODEL = "builtin-solver"
 
 
 class BuiltinTeacher:
-    """Serves /v1/models and /v1/chat/completions on a free port of 127.0.0.1 while the context is open.
+    """Serves /v1/models and /v1/chat/completions on a free port of 127.0.0.1 while the context is
+    open.
 
-    The answer depends only on the request's body, `seed` included: asked twice, it says the same twice.
+    The answer depends only on the request's body, `seed` included: asked twice, it says the same
+    twice.
     """
 
     def __init__(self) -> None:
@@ -99,11 +101,7 @@ def _completion(request: dict[str, Any], prompt: str, text: str) -> dict[str, An
         "created": int(time.time()),
         "model": MODEL,
         "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": text},
-                "finish_reason": finish,
-            }
+            {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
         ],
         "usage": {**spent, "total_tokens": sum(spent.values())},
     }
