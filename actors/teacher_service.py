@@ -44,6 +44,7 @@ class TeacherService:
         self._book = PurchaseBook(book)
         self._base_url = base_url
         self._on_their_way: dict[str, asyncio.Task[TeacherReply]] = {}
+        self._sent: set[str] = set()  # those of them that may cost already
 
     @property
     def name(self) -> str:
@@ -74,15 +75,21 @@ class TeacherService:
         return self._book.spent()
 
     async def aclose(self) -> None:
-        """Wait for what is on its way, so that it is written down, then close."""
+        """Drop what waits for its turn, let what was sent arrive in the book, then close."""
+        for key, task in self._on_their_way.items():
+            if key not in self._sent:
+                task.cancel()
         await asyncio.gather(*self._on_their_way.values(), return_exceptions=True)
         await self._client.aclose()
         self._book.close()
 
     async def _buy(self, key: str, request: TeacherRequest) -> TeacherReply:
-        self._book.sent(key, model=self.name, request=request)
+        def sending() -> None:
+            self._book.sent(key, model=self.name, request=request)
+            self._sent.add(key)
+
         try:
-            reply = await self._client.complete(request)
+            reply = await self._client.complete(request, before_sending=sending)
         except UnusableAnswer as answer:
             self._book.received(key, answer.reply)
             raise
@@ -91,5 +98,6 @@ class TeacherService:
 
     def _arrived(self, key: str, task: asyncio.Task[TeacherReply]) -> None:
         del self._on_their_way[key]
+        self._sent.discard(key)
         if not task.cancelled():
             task.exception()  # seen, so that asyncio does not report it when the caller is gone

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -81,9 +81,16 @@ class ChatClient:
     def name(self) -> str:
         return self._model
 
-    async def complete(self, request: TeacherRequest) -> TeacherReply:
-        """Buy one completion. Raises UnusableAnswer for one without text, else TeacherError."""
+    async def complete(
+        self, request: TeacherRequest, *, before_sending: Callable[[], None] | None = None
+    ) -> TeacherReply:
+        """Buy one completion. Raises UnusableAnswer for one without text, else TeacherError.
+
+        `before_sending` is called once the request has its turn: until then nothing is paid for.
+        """
         async with self._slots:
+            if before_sending is not None:
+                before_sending()
             try:
                 payload = await self._buy(request)
             except (Transient, Refused) as fault:

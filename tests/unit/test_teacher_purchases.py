@@ -120,6 +120,20 @@ async def test_who_gives_up_waiting_does_not_lose_what_was_paid(service: Open) -
     assert (len(server.requests), reply.text, reply.paid) == (1, "answer to p", False)
 
 
+async def test_closing_buys_nothing_that_was_not_sent_and_keeps_what_was(service: Open) -> None:
+    async with TeacherServer(delay_s=0.2) as server:
+        teacher = service(server.base_url)
+        many = [replace(REQUEST, sample=i) for i in range(30)]
+        waiting = [asyncio.create_task(teacher.complete(request)) for request in many]
+        await asyncio.sleep(0.1)
+        await teacher.aclose()
+        done = await asyncio.gather(*waiting, return_exceptions=True)
+        again = service(server.base_url)
+        assert again.spent()["discover"].requests == len(server.requests) == 8
+        assert [isinstance(reply, TeacherReply) for reply in done] == [True] * 8 + [False] * 22
+        assert not (await again.complete(many[0])).paid
+
+
 async def test_an_unusable_answer_is_remembered_as_such(service: Open) -> None:
     async with TeacherServer(answer(200, chat("", finish_reason="length"))) as server:
         teacher = service(server.base_url)
