@@ -6,7 +6,7 @@ from __future__ import annotations
 def soft_overlong_punishment(num_tokens: int, *, max_tokens: int, buffer: int) -> float:
     """Added to the reward of a long completion: from 0 down to -1 over the last `buffer` tokens.
 
-    DAPO (arXiv 2503.14476) equation 13, L = `num_tokens`, L_max = `max_tokens`, L_cache = `buffer`::
+    DAPO (arXiv 2503.14476) equation 13; L = `num_tokens`, L_max = `max_tokens`, L_cache = buffer::
 
         0                                  L <= L_max - L_cache
         (L_max - L_cache - L) / L_cache    L_max - L_cache < L <= L_max

@@ -1,0 +1,152 @@
+"""M ranks that act as one learner.
+
+Knows nothing about DeepSpeed or Ray: a rank is a handle whose methods are called by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from learners.metrics import merge_policy, merge_sft
+from learners.packing import Shard, shard_batch, split_batch
+from learners.settings import OptimizerSettings, PolicySettings, SFTSettings, StageSettings
+from tailor_rl.algorithms.aggregation import sequence_mean_weights, token_mean_weights
+from tailor_rl.errors import LearnerError, TailorError
+from tailor_rl.protocols import WeightChannel
+from tailor_rl.types import Batch, Update, WeightVersion
+
+AGGREGATIONS = {"token_mean": token_mean_weights, "sequence_mean": sequence_mean_weights}
+
+
+class RankHandle(Protocol):
+    """One `LearnerRank`, wherever it runs. Raises LearnerError with the reason when it has died."""
+
+    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Run a method there and bring its result here."""
+        ...
+
+    async def put(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Start a method there and leave its result where it is: returns an opaque reference to it.
+
+        May return before the method has finished; whoever resolves the reference waits for it.
+        """
+        ...
+
+
+class LearnerGroup:
+    """Implements `tailor_rl.protocols.Learner`. Every call reaches all ranks: they meet inside."""
+
+    def __init__(
+        self, ranks: Sequence[RankHandle], *, sft: SFTSettings, rl: PolicySettings
+    ) -> None:
+        if not ranks:
+            raise ValueError("a learner needs at least one rank")
+        self._ranks = tuple(ranks)
+        self._sft = sft
+        self._rl = rl
+        self._step = 0
+
+    async def begin_sft(self, *, num_steps: int) -> None:
+        """Fresh optimizer and schedule; the weights stay."""
+        await self._begin(self._sft.optimizer, num_steps=num_steps, keep_reference=False)
+
+    async def begin_rl(self, *, num_steps: int) -> None:
+        """Fresh optimizer and schedule; these weights are the reference of the KL term, if any."""
+        keep_reference = self._rl.loss.kl_coefficient > 0
+        await self._begin(self._rl.optimizer, num_steps=num_steps, keep_reference=keep_reference)
+
+    async def sft_step(self, batch: Batch) -> Update:
+        """Metrics: loss, grad_norm, learning_rate, tokens, seconds."""
+        shards = self._shard(batch, token_mean_weights(batch.mask))
+        reports = await self._each("sft_step", [(shard,) for shard in shards])
+        self._step += 1
+        return Update(step=self._step, metrics=merge_sft(reports))
+
+    async def policy_step(self, batch: Batch) -> Update:
+        """Metrics: see `merge_policy`.
+
+        The batch is cut into `updates_per_step` consecutive parts, each normalised by itself, and
+        each makes one optimizer update.
+        """
+        parts = []
+        for part in split_batch(batch, self._rl.updates_per_step):
+            weights_BT = AGGREGATIONS[self._rl.aggregation](part.mask)
+            parts.append(self._shard(part, weights_BT))
+        shards_of = zip(*parts, strict=True)  # [rank][update]
+        calls = [(list(shards), self._rl.loss) for shards in shards_of]
+        reports = await self._each("policy_step", calls)
+        self._step += 1
+        return Update(step=self._step, metrics=merge_policy(reports))
+
+    async def version(self) -> WeightVersion:
+        """Step (updates of all stages since the student) and checksum of the weights held now."""
+        named: WeightVersion = (await self._all("version"))[0]
+        return named
+
+    async def send(self, version: WeightVersion, channel: WeightChannel) -> None:
+        """Offer a reference to the `WeightBundle` of `version`: what rank 0's handle made of it.
+
+        Raises LearnerError when the ranks hold other weights by now.
+        """
+        first = self._guard(0, "weights", self._ranks[0].put("weights", step=version.step))
+        others = [
+            self._guard(i, "weights", rank.call("weights", step=version.step))
+            for i, rank in enumerate(self._ranks)
+            if i > 0
+        ]
+        reference, *_ = await _together([first, *others])
+        await channel.offer(reference)
+
+    async def save(self, folder: Path) -> None:
+        """Write a checkpoint; complete when this returns."""
+        await self._all("save", folder)
+
+    async def restore(self, folder: Path) -> None:
+        """Go on from a checkpoint; after `begin_sft` or `begin_rl`, whichever it was written in."""
+        await self._all("restore", folder)
+        self._step = (await self._all("step"))[0]
+
+    async def _begin(
+        self, optimizer: OptimizerSettings, *, num_steps: int, keep_reference: bool
+    ) -> None:
+        stage = StageSettings(
+            optimizer=optimizer, num_steps=num_steps, keep_reference=keep_reference
+        )
+        await self._all("begin", stage)
+
+    def _shard(self, batch: Batch, weights_BT: np.ndarray) -> list[Shard]:
+        return shard_batch(batch, weights_BT, num_ranks=len(self._ranks))
+
+    async def _all(self, method: str, *args: Any) -> list[Any]:
+        return await self._each(method, [args] * len(self._ranks))
+
+    async def _each(self, method: str, args: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Rank i gets args[i]. The first failure is raised at once: the rest wait for the dead."""
+        pairs = zip(self._ranks, args, strict=True)
+        calls = [
+            self._guard(i, method, rank.call(method, *own)) for i, (rank, own) in enumerate(pairs)
+        ]
+        return await _together(calls)
+
+    async def _guard(self, index: int, method: str, call: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return await call
+        except TailorError:
+            raise
+        except Exception as e:
+            raise LearnerError(f"learner rank {index} failed in {method}: {e}") from e
+
+
+async def _together(calls: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,42 @@
+"""One supervised step on one rank: cross-entropy of the demonstrations' tokens."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from learners.accumulate import accumulate
+from learners.engine import Engine
+from learners.forward import trained_tokens
+from learners.metrics import SFTReport
+from learners.packing import Shard
+from tailor_rl.algorithms.logprobs import token_logprobs
+
+
+def sft_step(
+    engine: Engine, shard: Shard, *, learning_rate: float, max_tokens: int, device: torch.device
+) -> SFTReport:
+    """Update the weights by this rank's share of a batch. Collective.
+
+    The loss is -sum(weight * log p(token)), at temperature 1.
+    """
+    start = time.perf_counter()
+    losses: list[torch.Tensor] = []
+
+    def loss_of(micro: Shard) -> torch.Tensor:
+        tokens = trained_tokens(engine.logits, micro, device=device)
+        logprobs = token_logprobs(tokens.logits, tokens.targets, temperature=1.0)
+        loss = -(tokens.weights * logprobs).sum()
+        losses.append(loss.detach())
+        return loss
+
+    accumulate(engine, shard, loss_of=loss_of, max_tokens=max_tokens, device=device)
+    loss = float(torch.stack(losses).sum())
+    return SFTReport(
+        loss=loss,
+        grad_norm=engine.step(learning_rate),
+        learning_rate=learning_rate,
+        num_trained_tokens=shard.num_trained_tokens,
+        seconds=time.perf_counter() - start,
+    )
