@@ -52,8 +52,9 @@ class Engine:
         self._engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
         if zero_stage == 3:  # parameters cannot be gathered before a forward pass has run
             device = next(model.parameters()).device
+            tokens = torch.zeros((1, 2), dtype=torch.long, device=device)
             with torch.no_grad():
-                self.logits(input_ids=torch.zeros((1, 2), dtype=torch.long, device=device))
+                self.logits(input_ids=tokens, use_cache=False)
 
     @property
     def model(self) -> Any:
