@@ -167,8 +167,9 @@ class RolloutEngine:
         return await asyncio.wrap_future(self._steps.submit(job))
 
     def _adopt(self, engine: Any, bundle: WeightBundle, progress: Progress) -> float:
+        canary = (_prompt(bundle.canary_tokens), _canary_sampling())
         try:
-            loaded = load(engine, bundle, dtype=self._dtype, progress=progress)
+            loaded = load(engine, bundle, canary=canary, dtype=self._dtype, progress=progress)
         except WeightSyncError as error:
             # Here and not in receive(): nothing may be decoded with these weights.
             self._steps.refuse(engine, f"{SYNC_FAILED}{error}")
@@ -242,7 +243,7 @@ def _build(settings: dict[str, Any], *, threads: int) -> Any:
 
 
 def _warm_up(engine: Any) -> None:
-    """The first steps of a process take seconds: spend them here, not inside a caller's deadline."""
+    """The first steps of a process take seconds: spend them here, not in a caller's deadline."""
     for i in range(2):
         sampling = _sampling(temperature=1.0, top_p=0.9, max_tokens=2, seed=i, stop_ids=())
         engine.add_request(f"warm-up-{i}", _prompt([0] * 8), sampling)
@@ -269,6 +270,12 @@ def _sampling(
         output_kind=RequestOutputKind.FINAL_ONLY,
         skip_clone=True,
     )
+
+
+def _canary_sampling() -> Any:
+    from vllm import SamplingParams
+
+    return SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
 
 
 def _prompt(prompt_ids: Sequence[int]) -> Any:

@@ -72,8 +72,10 @@ def verify(bundle: WeightBundle, current: WeightVersion | None, progress: Progre
         )
 
 
-def load(engine: Any, bundle: WeightBundle, *, dtype: str, progress: Progress) -> Loaded:
-    """Put verified weights into vLLM's LLMEngine and compare the canary.
+def load(
+    engine: Any, bundle: WeightBundle, *, canary: tuple[Any, Any], dtype: str, progress: Progress
+) -> Loaded:
+    """Put verified weights into vLLM's LLMEngine and compare the canary (prompt, parameters).
 
     After a WeightSyncError the engine's weights are unusable. Requests in flight are preempted:
     when they go on, their key/value cache is computed again with the new weights, and no block of
@@ -88,19 +90,18 @@ def load(engine: Any, bundle: WeightBundle, *, dtype: str, progress: Progress) -
         engine.reset_prefix_cache(reset_running_requests=True)
         progress.enter("canary")
         engine.set_weight_version(str(bundle.version.step))
-        logprobs, bystanders = _canary_logprobs(engine, bundle.canary_tokens)
+        logprobs, bystanders = _canary_logprobs(engine, bundle.canary_tokens, canary)
     except Exception as error:
         raise _error(progress, f"{type(error).__name__}: {error}") from error
     return Loaded(_compare(bundle, logprobs, dtype=dtype, progress=progress), bystanders)
 
 
-def _canary_logprobs(engine: Any, tokens: Sequence[int]) -> tuple[list[float], list[Any]]:
-    from vllm import SamplingParams
-    from vllm.inputs.engine import tokens_input
-
-    params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
+def _canary_logprobs(
+    engine: Any, tokens: Sequence[int], request: tuple[Any, Any]
+) -> tuple[list[float], list[Any]]:
+    prompt, params = request
     # Ahead of all requests that wait; what those produce meanwhile is held back by the caller.
-    engine.add_request(CANARY_ID, tokens_input(list(tokens)), params, priority=-1)
+    engine.add_request(CANARY_ID, prompt, params, priority=-1)
     bystanders: list[Any] = []
     while engine.has_unfinished_requests():
         for output in engine.step():
