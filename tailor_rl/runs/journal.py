@@ -1,0 +1,189 @@
+"""`protocols.Journal` on a run folder, with a screen beside it.
+
+    stages.json         {"sft": {"started": "2026-05-01T10:00:00+00:00", "sittings": 2}}
+    metrics.jsonl       {"stage": "rl", "step": 3, "time": 1777629600.1, "reward": 0.41, ...}
+    evaluations.jsonl   the fields of `Evaluation`, and "axis" of an "ood/<axis>" split, else null
+
+Knows nothing about what the stages do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from tailor_rl.errors import RunFolderError
+from tailor_rl.protocols import Checkpoint, Learner, Screen
+from tailor_rl.runs.checkpoints import CheckpointFolder
+from tailor_rl.runs.files import (
+    append_line,
+    disk_full,
+    explaining_disk_errors,
+    read_json,
+    read_lines,
+    write_atomic,
+    write_json,
+)
+from tailor_rl.runs.ledger import Ledger
+from tailor_rl.types import Evaluation
+
+Row = TypeVar("Row")
+
+_OWN_KEYS = frozenset({"stage", "step", "time"})
+
+
+class RunJournal:
+    """One writer: the process that holds the folder's lock. RunFolderError on a full disk."""
+
+    def __init__(self, run: Path, screen: Screen) -> None:
+        self._run = run
+        self._screen = screen
+        self._ledger = Ledger(run)
+        self._stages = read_stages(run)
+        self._checkpoints = CheckpointFolder(run / "checkpoints")
+        for line in self._checkpoints.sweep():
+            screen.log(line)
+
+    def finished(self, stage: str) -> bool:
+        return "finished" in self._stages.get(stage, {})
+
+    def start(self, stage: str) -> None:
+        entry = self._stages.setdefault(stage, {"started": _now(), "sittings": 0})
+        entry["sittings"] += 1
+        self._write_stages()
+        self._ledger.open(stage)
+        self._screen.stage(stage)
+
+    def finish(self, stage: str) -> None:
+        assert stage in self._stages, f"{stage} was finished before it was started"
+        # Seconds first: a stage that counts as finished is never opened again.
+        self._ledger.close(stage)
+        self._stages[stage].setdefault("finished", _now())
+        self._write_stages()
+
+    def write(self, name: str, rows: Sequence[Any]) -> None:
+        self._replace(name, [_line(row) for row in rows])
+        self._ledger.tick()
+
+    def append(self, name: str, row: Any) -> None:
+        path = self._rows_path(name)
+        with explaining_disk_errors(self._run, path.name):
+            append_line(path, _line(row))
+        self._ledger.tick()
+
+    def read(self, name: str, kind: type[Row]) -> list[Row]:
+        path = self._rows_path(name)
+        rows = TypeAdapter(kind)
+        found = []
+        for number, line in enumerate(read_lines(path), start=1):
+            try:
+                found.append(rows.validate_json(line))
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(map(str, first["loc"])) or "the row"
+                raise RunFolderError(
+                    f"{path}, line {number} is damaged or of another version of tailor_rl "
+                    f"({where}: {first['msg']}): remove the line or start a new run"
+                ) from error
+        return found
+
+    def rewind(self, name: str, *, stage: str, step: int) -> None:
+        rows = self.read(name, dict[str, Any])
+        kept = [row for row in rows if row.get("stage") != stage or row.get("step", 0) <= step]
+        if len(kept) < len(rows):
+            self._replace(name, [_line(row) for row in kept])
+
+    def metrics(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
+        assert not _OWN_KEYS & set(metrics), f"metrics may not be called {_OWN_KEYS & set(metrics)}"
+        self.append(
+            "metrics", {"stage": stage, "step": step, "time": round(time.time(), 3), **metrics}
+        )
+        self._screen.metrics(stage, step, metrics)
+
+    def evaluation(self, row: Evaluation) -> None:
+        axis = row.split.partition("/")[2] or None
+        self.append("evaluations", {**dataclasses.asdict(row), "axis": axis})
+        self._screen.evaluation(row)
+
+    def spend(self, stage: str, amounts: Mapping[str, float]) -> None:
+        self._ledger.add(stage, amounts)
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
+        self._ledger.tick()
+        self._screen.progress(done, total, note)
+
+    async def checkpoint(
+        self, name: str, *, step: int, learner: Learner, state: Mapping[str, Any]
+    ) -> Path:
+        what = f"checkpoint {name}"
+        with explaining_disk_errors(self._run, what):
+            folder = self._checkpoints.begin(name)
+            try:
+                await learner.save(folder)
+            except Exception as error:
+                # A rank's error comes wrapped by its process and by safetensors: as text.
+                if "No space left on device" in str(error):
+                    raise disk_full(self._run, what, error) from error
+                raise
+            # In a thread: hashing gigabytes must not stop the rollouts that are under way.
+            final = await asyncio.to_thread(
+                self._checkpoints.commit, name, step=step, state=dict(state)
+            )
+        self._ledger.tick()
+        return final
+
+    def latest_checkpoint(self, prefix: str) -> Checkpoint | None:
+        return self._checkpoints.latest(prefix, log=self._screen.log)
+
+    def prune_checkpoints(self, prefix: str, *, keep: int) -> None:
+        self._checkpoints.prune(prefix, keep=keep)
+
+    def close(self) -> None:
+        """Count the seconds of a stage that was broken off, so far as they are known."""
+        self._ledger.tick()
+
+    def _rows_path(self, name: str) -> Path:
+        return self._run / f"{name}.jsonl"
+
+    def _replace(self, name: str, lines: Iterable[str]) -> None:
+        path = self._rows_path(name)
+        with explaining_disk_errors(self._run, path.name):
+            path.parent.mkdir(parents=True, exist_ok=True)  # "samples/step-000010"
+            write_atomic(path, "".join(f"{line}\n" for line in lines))
+
+    def _write_stages(self) -> None:
+        with explaining_disk_errors(self._run, "stages.json"):
+            write_json(self._run / "stages.json", self._stages)
+
+
+def read_stages(run: Path) -> dict[str, dict[str, Any]]:
+    """Stage -> when it was started and finished; {} before the first."""
+    path = run / "stages.json"
+    return read_json(path) if path.is_file() else {}
+
+
+def _line(row: Any) -> str:
+    """A dataclass or a mapping as one line of JSON; numpy's scalars become plain numbers."""
+    is_dataclass = dataclasses.is_dataclass(row) and not isinstance(row, type)
+    value = dataclasses.asdict(row) if is_dataclass else dict(row)
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{value!r} cannot be written as JSON")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

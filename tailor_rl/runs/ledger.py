@@ -1,0 +1,84 @@
+"""What each stage spent: the x-axis of every plot. Steps that are redone after a kill count twice.
+
+ledger.json   {"rl": {"rollouts": 2560, "generated_tokens": 401233, "seconds": 312.4}, ...}
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tailor_rl.runs.files import explaining_disk_errors, read_json, write_json
+
+# Seconds are written at most this often, so a kill forgets no more than this of a stage's time.
+_WRITE_EVERY_S = 1.0
+
+
+class Ledger:
+    """Amounts by stage, on disk after every `add`; seconds accumulate over sittings.
+
+    `clock` gives monotonic seconds.
+    """
+
+    def __init__(self, run: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._run = run
+        self._path = run / "ledger.json"
+        self._clock = clock
+        self._stages = read_ledger(run)
+        self._counted_until: dict[str, float] = {}  # open stages
+        self._written_at = -math.inf
+
+    def open(self, stage: str) -> None:
+        """Seconds of `stage` count from now on."""
+        self._counted_until.setdefault(stage, self._clock())
+
+    def close(self, stage: str) -> None:
+        """Seconds of `stage` stop counting."""
+        self._count_seconds()
+        self._counted_until.pop(stage, None)
+        self._write()
+
+    def add(self, stage: str, amounts: Mapping[str, float]) -> None:
+        """Add amounts, all finite and at least 0. On disk when this returns."""
+        bad = {name: n for name, n in amounts.items() if not (math.isfinite(n) and n >= 0)}
+        assert not bad, f"{stage}: amounts must be finite and at least 0: {bad}"
+        spent = self._stages.setdefault(stage, {})
+        for name, amount in amounts.items():
+            spent[name] = spent.get(name, 0) + _number(amount)
+        self._count_seconds()
+        self._write()
+
+    def tick(self) -> None:
+        """Count the time since the last call; written once a second."""
+        self._count_seconds()
+        if self._clock() - self._written_at >= _WRITE_EVERY_S:
+            self._write()
+
+    def spent(self, stage: str) -> Mapping[str, float]:
+        """A copy of what `stage` has spent so far."""
+        return dict(self._stages.get(stage, {}))
+
+    def _count_seconds(self) -> None:
+        now = self._clock()
+        for stage, since in self._counted_until.items():
+            spent = self._stages.setdefault(stage, {})
+            spent["seconds"] = spent.get("seconds", 0.0) + now - since
+            self._counted_until[stage] = now
+
+    def _write(self) -> None:
+        with explaining_disk_errors(self._run, self._path.name):
+            write_json(self._path, self._stages)
+        self._written_at = self._clock()
+
+
+def read_ledger(run: Path) -> dict[str, dict[str, float]]:
+    """Amounts by stage; {} before anything was spent. RunFolderError for a damaged file."""
+    path = run / "ledger.json"
+    return read_json(path) if path.is_file() else {}
+
+
+def _number(amount: float) -> float:
+    """Plain int or float: numpy's numbers cannot be written as JSON."""
+    return int(amount) if float(amount).is_integer() else float(amount)
