@@ -1,4 +1,4 @@
-"""StepThread over a fake vLLM: whatever goes wrong nobody is left waiting; idleness costs nothing."""
+"""StepThread over a fake vLLM: whatever goes wrong nobody waits forever, and idleness is free."""
 
 from __future__ import annotations
 
