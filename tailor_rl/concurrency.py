@@ -1,0 +1,23 @@
+"""Many coroutines at once, where the first failure is the one that is seen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+async def together(coroutines: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """Their results, in order. When one fails the others are cancelled and its own error is raised.
+
+    `asyncio.gather` would leave the others running, and a bare TaskGroup raises an ExceptionGroup, in
+    which a user cannot see the one sentence that says what to fix.
+    """
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(coroutine) for coroutine in coroutines]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in running]

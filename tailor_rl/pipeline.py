@@ -1,0 +1,107 @@
+"""The whole story on one page.
+
+    evaluate the student -> demonstrations (tailor: attempt, discover, demonstrate) -> SFT -> evaluate
+    -> RL with DAPO or GRPO -> evaluate
+
+Talks to protocols only: the same page runs on Ray actors and, in unit tests, on hand-written fakes. Each
+stage can be killed and run again; one that has finished is neither repeated nor paid for twice.
+"""
+
+from __future__ import annotations
+
+from tailor_rl.config.schema import RLConfig, RunConfig
+from tailor_rl.initialisations import INITIALISATIONS
+from tailor_rl.protocols import Journal, Learner, RolloutPool, Task, Teacher, Tokens
+from tailor_rl.stages.measure import Examiner
+from tailor_rl.stages.reinforce import (
+    StepRecord,
+    begin_or_resume,
+    learning_batch,
+    open_stream,
+    save_if_due,
+)
+from tailor_rl.stages.warm_start import warm_start
+from tailor_rl.sync import sync_weights
+from tailor_rl.types import WeightVersion
+
+SYNC_TIMEOUT_S = 300.0  # for all engines; engines keep shorter deadlines of their own
+
+
+async def tailor(
+    cfg: RunConfig,
+    *,
+    task: Task,
+    teacher: Teacher,
+    pool: RolloutPool,
+    learner: Learner,
+    tokens: Tokens,
+    journal: Journal,
+) -> WeightVersion:
+    """Make the student reason, and measure how much sooner RL gets there. Returns the final weights."""
+    examiner = Examiner(cfg.evaluation, seed=cfg.seed, task=task, pool=pool, journal=journal)
+    weights = await sync_weights(learner, pool, timeout_s=SYNC_TIMEOUT_S)
+    await examiner.examine("base", weights)
+
+    make_demonstrations = INITIALISATIONS[cfg.initialisation]
+    demonstrations = await make_demonstrations(
+        cfg, task=task, teacher=teacher, pool=pool, journal=journal
+    )
+    if demonstrations:
+        await warm_start(
+            cfg.sft, demonstrations, seed=cfg.seed, learner=learner, tokens=tokens, journal=journal
+        )
+        weights = await sync_weights(learner, pool, timeout_s=SYNC_TIMEOUT_S)
+        await examiner.examine("sft", weights)
+
+    weights = await reinforce(
+        cfg.rl,
+        seed=cfg.seed,
+        task=task,
+        pool=pool,
+        learner=learner,
+        examiner=examiner,
+        journal=journal,
+    )
+    await examiner.examine("rl", weights, step=cfg.rl.num_steps)
+    return weights
+
+
+async def reinforce(
+    cfg: RLConfig,
+    *,
+    seed: int,
+    task: Task,
+    pool: RolloutPool,
+    learner: Learner,
+    examiner: Examiner,
+    journal: Journal,
+) -> WeightVersion:
+    """Generate, grade, learn, sync: while one batch is learnt from, the next ones are being written."""
+    start = await begin_or_resume(cfg, learner=learner, journal=journal)
+    weights = await sync_weights(learner, pool, timeout_s=SYNC_TIMEOUT_S)
+    if journal.finished("rl"):
+        return weights
+    journal.start("rl")
+    if start.step == 0:
+        await examiner.validate(weights, step=0)
+    async with open_stream(cfg, start, weights=weights, seed=seed, task=task, pool=pool) as stream:
+        for step in range(start.step + 1, cfg.num_steps + 1):
+            record = StepRecord(journal, step=step)
+            with record.phase("rollout"):
+                groups = await stream.take(cfg.groups_per_step)
+            record.taken(groups, stream)
+            with record.phase("learn"):
+                batch = learning_batch(
+                    groups, max_tokens=cfg.max_tokens, overlong_buffer=cfg.overlong_buffer
+                )
+                update = await learner.policy_step(batch)
+            record.learned(update, batch)
+            with record.phase("sync"):
+                weights = await sync_weights(learner, pool, timeout_s=SYNC_TIMEOUT_S)
+            stream.advance(weights)
+            record.write(stream.generated)
+            journal.progress(step, cfg.num_steps)
+            await examiner.validate(weights, step=step)
+            await save_if_due(cfg, step=step, stream=stream, learner=learner, journal=journal)
+    journal.finish("rl")
+    return weights

@@ -1,0 +1,1 @@
+"""What happens inside each verb of the pipeline page. Talks to protocols only."""

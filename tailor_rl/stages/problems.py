@@ -1,0 +1,15 @@
+"""Which train problems are used before RL."""
+
+from __future__ import annotations
+
+from tailor_rl.protocols import Task
+from tailor_rl.types import Problem
+
+# RL takes train problems 0, 1, 2, ... The warm start takes its own where RL never gets to: else the
+# first rewards would be of problems whose solutions the student has just been shown.
+FIRST_WARM_START_INDEX = 2**24
+
+
+def warm_start_problems(task: Task, num: int) -> list[Problem]:
+    """The problems that are attempted or demonstrated before RL: the same for every initialisation."""
+    return [task.problem("train", FIRST_WARM_START_INDEX + i) for i in range(num)]

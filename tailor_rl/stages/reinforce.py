@@ -1,0 +1,182 @@
+"""What one RL step needs besides its verbs: where to go on, the batch, and what is written down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from tailor_rl.algorithms.advantages import group_advantages
+from tailor_rl.algorithms.rewards import soft_overlong_punishment
+from tailor_rl.batch import collate_groups
+from tailor_rl.config.schema import RLConfig
+from tailor_rl.errors import RunFolderError
+from tailor_rl.evaluation import trace
+from tailor_rl.protocols import Journal, Learner, RolloutPool, Task
+from tailor_rl.stream import GroupStream, Spent
+from tailor_rl.types import Batch, Group, Sampling, Update, WeightVersion
+
+CHECKPOINTS = "step-"
+SAMPLES_EVERY = 10  # steps between two looks at what the policy writes
+SAMPLED_GROUPS, SAMPLED_ROLLOUTS = 2, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where RL goes on: after `step`, with group `position`; `spent` is the cost until then."""
+
+    step: int
+    position: int
+    spent: Spent
+
+
+async def begin_or_resume(cfg: RLConfig, *, learner: Learner, journal: Journal) -> Start:
+    """Prepare the learner, which holds the policy that RL starts from, and drop rows past the checkpoint.
+
+    RL begins before a checkpoint is restored: the KL reference is the policy held at `begin_rl`, and
+    must be the same before and after a kill.
+    """
+    await learner.begin_rl(num_steps=cfg.num_steps)
+    checkpoint = journal.latest_checkpoint(CHECKPOINTS)
+    start = Start(step=0, position=0, spent=Spent())
+    if checkpoint is not None:
+        await learner.restore(checkpoint.folder)
+        state = checkpoint.state
+        start = Start(checkpoint.step, int(state["position"]), Spent(**state["spent"]))
+    if journal.finished("rl"):
+        if start.step != cfg.num_steps:
+            raise RunFolderError(
+                f"RL has finished but the checkpoint of its last step ({cfg.num_steps}) is missing or "
+                "damaged: start a new run"
+            )
+    else:
+        # At step 0 the first point of the learning curve goes too: it is measured again.
+        journal.rewind("evaluations", stage="rl", step=start.step if start.step else -1)
+        journal.rewind("metrics", stage="rl", step=start.step)
+    return start
+
+
+def open_stream(
+    cfg: RLConfig, start: Start, *, weights: WeightVersion, seed: int, task: Task, pool: RolloutPool
+) -> GroupStream:
+    return GroupStream(
+        task,
+        pool,
+        num_groups=(cfg.num_steps - start.step) * cfg.groups_per_step,
+        groups_per_step=cfg.groups_per_step,
+        group_size=cfg.group_size,
+        max_lag=cfg.max_lag,
+        dynamic_sampling=cfg.algorithm == "dapo"
+        if cfg.dynamic_sampling is None
+        else cfg.dynamic_sampling,
+        sampling=Sampling(temperature=cfg.temperature, max_tokens=cfg.max_tokens),
+        seed=seed,
+        version=weights,
+        position=start.position,
+        spent=start.spent,
+    )
+
+
+def learning_batch(groups: Sequence[Group], *, max_tokens: int, overlong_buffer: int) -> Batch:
+    """Advantages from outcome rewards plus, near `max_tokens`, the punishment for length."""
+
+    def advantages(group: Group) -> np.ndarray:
+        rewards_G = [
+            reward
+            + soft_overlong_punishment(
+                len(rollout.token_ids), max_tokens=max_tokens, buffer=overlong_buffer
+            )
+            for rollout, reward in zip(group.rollouts, group.rewards, strict=True)
+        ]
+        return group_advantages(rewards_G)
+
+    return collate_groups(groups, [advantages(group) for group in groups])
+
+
+class StepRecord:
+    """One RL step as it is written down: metrics.jsonl, the ledger, and now and then samples.
+
+    Metrics: `reward` (mean outcome over every group generated for the step, those passed over too),
+    `informative` (their share), `response_tokens`, `response_tokens_max`, `truncated` (share), `lag`
+    and `lag_max` (weight versions), what the learner says of its update, `seconds_rollout` (waiting),
+    `seconds_learn`, `seconds_sync`, `tokens_per_s` (generated, over the whole step), and the totals so
+    far: `spent_groups`, `spent_rollouts`, `spent_tokens`.
+    """
+
+    def __init__(self, journal: Journal, *, step: int) -> None:
+        self._journal = journal
+        self._step = step
+        self._began = time.monotonic()
+        self._metrics: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self._metrics[f"seconds_{name}"] = time.monotonic() - began
+
+    def taken(self, groups: Sequence[Group], stream: GroupStream) -> None:
+        """Groups just taken: their lag is that of the weights which will learn from them."""
+        lags = [stream.lag(group) for group in groups]
+        generated = stream.generated
+        rollouts = [rollout for group in generated for rollout in group.rollouts]
+        lengths = [len(rollout.token_ids) for rollout in rollouts]
+        rewards = [reward for group in generated for reward in group.rewards]
+        self._metrics |= {
+            "reward": float(np.mean(rewards)),
+            "informative": float(np.mean([group.informative for group in generated])),
+            "response_tokens": float(np.mean(lengths)),
+            "response_tokens_max": max(lengths),
+            "truncated": float(np.mean([r.finish_reason == "length" for r in rollouts])),
+            "lag": float(np.mean(lags)),
+            "lag_max": max(lags),
+            "spent_groups": stream.spent.groups,
+            "spent_rollouts": stream.spent.rollouts,
+            "spent_tokens": stream.spent.generated_tokens,
+        }
+        self._journal.spend(
+            "rl",
+            {
+                "problems": len(generated),
+                "rollouts": len(rollouts),
+                "generated_tokens": sum(lengths),
+            },
+        )
+        if self._step == 1 or self._step % SAMPLES_EVERY == 0:
+            self._write_samples(generated)
+
+    def learned(self, update: Update, batch: Batch) -> None:
+        self._journal.spend("rl", {"learner_tokens": int(batch.lengths.sum())})
+        # The learner's own "seconds" is the time without hand-over; ours is what the step waited.
+        self._metrics |= {k: v for k, v in update.metrics.items() if k != "seconds"}
+
+    def write(self, generated: Sequence[Group]) -> None:
+        seconds = time.monotonic() - self._began
+        tokens = sum(len(rollout.token_ids) for group in generated for rollout in group.rollouts)
+        self._metrics["tokens_per_s"] = tokens / max(seconds, 1e-9)
+        self._journal.metrics("rl", self._step, self._metrics)
+
+    def _write_samples(self, generated: Sequence[Group]) -> None:
+        rows = [
+            trace(group.problem, rollout, reward, stage="rl", step=self._step)
+            for group in generated[:SAMPLED_GROUPS]
+            for rollout, reward in list(zip(group.rollouts, group.rewards, strict=True))[
+                :SAMPLED_ROLLOUTS
+            ]
+        ]
+        self._journal.write(f"samples/step-{self._step:06d}", rows)
+
+
+async def save_if_due(
+    cfg: RLConfig, *, step: int, stream: GroupStream, learner: Learner, journal: Journal
+) -> None:
+    """A checkpoint every `checkpoint_every` steps and at the last one, with what the stream needs."""
+    if step % cfg.checkpoint_every == 0 or step == cfg.num_steps:
+        state = {"position": stream.position, "spent": asdict(stream.spent)}
+        await journal.checkpoint(
+            f"{CHECKPOINTS}{step:06d}", step=step, learner=learner, state=state
+        )
+        journal.prune_checkpoints(CHECKPOINTS, keep=cfg.keep_checkpoints)

@@ -1,0 +1,204 @@
+"""Graded groups for RL, made ahead of the learner by a bounded number of weight versions.
+
+        admit()                   _produce(order), one asyncio task each              take(n)
+    order = 0, 1, 2 ...  -->  pool.generate -> grade -> settle:                -->  in the order
+    while a slot is free        equal rewards, dynamic sampling: slot freed         started
+          ^                     else: kept until taken                                 |
+          +------------- advance(): slots of the taken groups are freed <--------------+
+
+A slot is held from the start of a group until it is discarded, or until the `advance()` after it was
+taken. At most (max_lag + 1) * groups_per_step slots exist, and groups are taken in the order they were
+started; so a group is taken at most `max_lag` versions after the one it was started with. Nothing is
+ever dropped for being stale: that would favour short, easy problems. `max_lag=0` is synchronous training.
+
+Knows nothing about learners, advantages or files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from tailor_rl.errors import TailorError
+from tailor_rl.grading import grade
+from tailor_rl.protocols import RolloutPool, Task
+from tailor_rl.seeds import derive_seed
+from tailor_rl.types import Group, Sampling, WeightVersion
+
+PATIENCE = 64  # groups passed over for each group asked for, after which RL gives up
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What generation has cost, uninformative groups included: the x-axis of every learning curve."""
+
+    groups: int = 0
+    uninformative_groups: int = 0
+    rollouts: int = 0
+    generated_tokens: int = 0
+    truncated: int = 0
+
+    def plus(self, group: Group) -> Spent:
+        return Spent(
+            groups=self.groups + 1,
+            uninformative_groups=self.uninformative_groups + (not group.informative),
+            rollouts=self.rollouts + len(group.rollouts),
+            generated_tokens=self.generated_tokens + sum(len(r.token_ids) for r in group.rollouts),
+            truncated=self.truncated + sum(r.finish_reason == "length" for r in group.rollouts),
+        )
+
+
+class GroupStream:
+    """Groups of rollouts of the train split, from group number `position` on.
+
+    Group `order` is `group_size` rollouts of train problem `order`, drawn with a seed from (seed, order):
+    a stream that goes on at `position` makes the same groups as one that never stopped.
+
+    Args:
+        num_groups: how many groups will be taken in all: near the end no more are started than needed.
+        version: the weights the engines hold now.
+        position, spent: as another stream's properties of that name said when the run was saved.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        pool: RolloutPool,
+        *,
+        num_groups: int,
+        groups_per_step: int,
+        group_size: int,
+        max_lag: int,
+        dynamic_sampling: bool,
+        sampling: Sampling,
+        seed: int,
+        version: WeightVersion,
+        position: int = 0,
+        spent: Spent | None = None,
+    ) -> None:
+        self._task = task
+        self._pool = pool
+        self._group_size = group_size
+        self._slots = (max_lag + 1) * groups_per_step
+        self._dynamic_sampling = dynamic_sampling
+        self._sampling = sampling
+        self._seed = seed
+        self._versions = [version.step]
+        self._position = position
+        self._next_order = position
+        self._wanted = num_groups  # groups not taken yet, and those taken since the last advance
+        self._taken = 0  # since the last advance: they still hold their slots
+        self._discarded = 0  # finished but beyond `position`: they hold no slot
+        self._running: dict[int, asyncio.Task[Group]] = {}
+        self._spent = spent or Spent()
+        self._generated: list[Group] = []
+
+    @property
+    def position(self) -> int:
+        """The first group that is neither taken nor passed over: where a resumed stream goes on."""
+        return self._position
+
+    @property
+    def spent(self) -> Spent:
+        """The cost of all groups before `position`, since the beginning of RL."""
+        return self._spent
+
+    @property
+    def generated(self) -> list[Group]:
+        """Every group of the last `take`, in order: the taken ones and those passed over."""
+        return self._generated
+
+    def lag(self, group: Group) -> int:
+        """Weight versions between the first token of the group and the weights held now."""
+        oldest = min(rollout.first_version for rollout in group.rollouts)
+        return len(self._versions) - 1 - self._versions.index(oldest)
+
+    async def __aenter__(self) -> Self:
+        self._admit()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    async def take(self, num: int) -> list[Group]:
+        """The next `num` groups worth learning from, in the order they were started.
+
+        Consumes groups in order, waits for the oldest one that is open, is unblocked by its last rollout
+        or by any group's failure (raised here), and passes over what was discarded. Raises TailorError
+        when group after group has equal rewards: no step could ever be made.
+        """
+        assert self._taken + num <= min(self._slots, self._wanted), (self._taken, num, self._wanted)
+        taken: list[Group] = []
+        self._generated = []
+        while len(taken) < num:
+            group = await self._next()
+            self._generated.append(group)
+            self._spent = self._spent.plus(group)
+            if not self._discards(group):
+                taken.append(group)
+                self._taken += 1
+            elif len(self._generated) - len(taken) >= PATIENCE * num:
+                raise self._nothing_to_learn()
+        return taken
+
+    def advance(self, version: WeightVersion) -> None:
+        """The engines hold `version` now: the slots of the groups taken before it are free again."""
+        self._versions.append(version.step)
+        self._wanted -= self._taken
+        self._taken = 0
+        self._admit()
+
+    async def _next(self) -> Group:
+        while True:
+            for task in self._running.values():
+                if task.done():
+                    task.result()  # a failure anywhere ends the wait for a slow oldest group
+            if self._running[self._position].done():
+                group = self._running.pop(self._position).result()
+                self._discarded -= self._discards(group)
+                self._position += 1
+                return group
+            open_tasks = [task for task in self._running.values() if not task.done()]
+            await asyncio.wait(open_tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    def _admit(self) -> None:
+        limit = min(self._slots, self._wanted)
+        while len(self._running) - self._discarded + self._taken < limit:
+            order = self._next_order
+            self._running[order] = asyncio.create_task(self._produce(order))
+            self._next_order += 1
+
+    async def _produce(self, order: int) -> Group:
+        problem = self._task.problem("train", order)
+        rollouts = await self._pool.generate(
+            problem,
+            num=self._group_size,
+            sampling=self._sampling,
+            seed=derive_seed(self._seed, "rl", order),
+        )
+        rewards = tuple(grade(self._task, problem, rollout.text) for rollout in rollouts)
+        group = Group(problem=problem, rollouts=rollouts, rewards=rewards, order=order)
+        if self._discards(group):
+            self._discarded += 1
+            self._admit()
+        return group
+
+    def _discards(self, group: Group) -> bool:
+        return self._dynamic_sampling and not group.informative
+
+    def _nothing_to_learn(self) -> TailorError:
+        rewards = [reward for group in self._generated for reward in group.rewards]
+        return TailorError(
+            f"{len(self._generated)} groups in a row gave too few with differing rewards (mean reward "
+            f"{sum(rewards) / len(rewards):.3f}): there is nothing to learn from; make the task easier or "
+            "harder, warm the student up longer, or set rl.dynamic_sampling = false"
+        )
