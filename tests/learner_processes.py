@@ -1,4 +1,4 @@
-"""Learner ranks in processes of their own, without Ray: a pipe each, one process group for all tests.
+"""Learner ranks in processes of their own, without Ray: a pipe each, one process group for all.
 
 A process goes through many `LearnerRank`s: starting Python and torch takes longer than most tests.
 """
@@ -108,7 +108,7 @@ def _serve(pipe: Connection) -> None:
 
 
 def _first_moments(rank: Any) -> dict[str, np.ndarray]:
-    """Adam's first moments, whole, by parameter: after one step, a tenth of the clipped gradient."""
+    """Adam's first moments, whole, by parameter: after a step, a tenth of the clipped gradient."""
     from deepspeed.utils import safe_get_full_optimizer_state
 
     moments = {}
