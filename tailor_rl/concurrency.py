@@ -12,8 +12,8 @@ Result = TypeVar("Result")
 async def together(coroutines: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
     """Their results, in order. When one fails the others are cancelled and its own error is raised.
 
-    `asyncio.gather` would leave the others running, and a bare TaskGroup raises an ExceptionGroup, in
-    which a user cannot see the one sentence that says what to fix.
+    `asyncio.gather` would leave the others running, and a bare TaskGroup raises an ExceptionGroup,
+    in which a user cannot see the one sentence that says what to fix.
     """
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -12,9 +12,10 @@ from tailor_rl.types import Problem
 def grade(task: Task, problem: Problem, text: str) -> float:
     """The outcome reward of an answer.
 
-    Called on the event loop's own thread: graders are pure Python and quick, and some (those that use
-    signals for deadlines) work on the main thread only. Raises GradeError where the task raised or gave
-    no finite number: a defect counted as "wrong" would train the policy away from right answers.
+    Called on the event loop's own thread: graders are pure Python and quick, and some (those that
+    use signals for deadlines) work on the main thread only. Raises GradeError where the task raised
+    or gave no finite number: a defect counted as "wrong" would train the policy away from right
+    answers.
     """
     try:
         reward = float(task.grade(problem, text))

@@ -1,10 +1,11 @@
 """The whole story on one page.
 
-    evaluate the student -> demonstrations (tailor: attempt, discover, demonstrate) -> SFT -> evaluate
-    -> RL with DAPO or GRPO -> evaluate
+    evaluate the student -> demonstrations (tailor: attempt, discover, demonstrate) -> SFT ->
+    evaluate -> RL with DAPO or GRPO -> evaluate
 
-Talks to protocols only: the same page runs on Ray actors and, in unit tests, on hand-written fakes. Each
-stage can be killed and run again; one that has finished is neither repeated nor paid for twice.
+Talks to protocols only: the same page runs on Ray actors and, in unit tests, on hand-written fakes.
+Each stage can be killed and run again; one that has finished is neither repeated nor paid for
+twice.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ async def tailor(
     tokens: Tokens,
     journal: Journal,
 ) -> WeightVersion:
-    """Make the student reason, and measure how much sooner RL gets there. Returns the final weights."""
+    """Run every stage that has not finished yet; returns the name of the final weights."""
     examiner = Examiner(cfg.evaluation, seed=cfg.seed, task=task, pool=pool, journal=journal)
     weights = await sync_weights(learner, pool, timeout_s=SYNC_TIMEOUT_S)
     await examiner.examine("base", weights)
@@ -76,7 +77,9 @@ async def reinforce(
     examiner: Examiner,
     journal: Journal,
 ) -> WeightVersion:
-    """Generate, grade, learn, sync: while one batch is learnt from, the next ones are being written."""
+    """Generate, grade, learn, sync: while one batch is learnt from, the next ones are being
+    written.
+    """
     start = await begin_or_resume(cfg, learner=learner, journal=journal)
     weights = await sync_weights(learner, pool, timeout_s=SYNC_TIMEOUT_S)
     if journal.finished("rl"):

@@ -1,4 +1,4 @@
-"""One seed from another and a path of names, so that no two draws of a run share a random stream."""
+"""One seed from another and a path of names: no two draws of a run share a random stream."""
 
 from __future__ import annotations
 

@@ -12,10 +12,12 @@ Z_95 = 1.959963984540054  # the 97.5th percentile of the standard normal
 
 
 def wilson_interval(successes: int, num: int) -> Interval:
-    """A share of `num` independent yes/no trials with its 95 % score interval (Wilson, 1927, eq. 1).
+    """A share of `num` independent yes/no trials with its 95 % score interval (Wilson, 1927, eq.
+    1).
 
     With p = successes / num: centre (p + z^2/2n) / (1 + z^2/n), half width
-    z / (1 + z^2/n) * sqrt(p(1-p)/n + z^2/4n^2). Unlike the normal interval it is never empty at 0 or 1.
+    z / (1 + z^2/n) * sqrt(p(1-p)/n + z^2/4n^2). Unlike the normal interval it is never empty at 0
+    or 1.
     """
     if not 0 <= successes <= num or num == 0:
         raise ValueError(f"{successes} successes of {num}: need 0 <= successes <= num and num > 0")
@@ -45,7 +47,8 @@ def bootstrap_interval(values_P: np.ndarray, *, seed: int, num_resamples: int = 
 
 
 def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
-    """Chance that at least one of `k` samples is right, unbiased (Chen et al., arXiv 2107.03374, eq. 1).
+    """Chance that at least one of `k` samples is right, unbiased (Chen et al., arXiv 2107.03374,
+    eq. 1).
 
     1 - C(n-c, k) / C(n, k), as a product, which does not overflow: 1 - prod_{i=n-c+1..n} (1 - k/i).
     """

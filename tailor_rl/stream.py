@@ -6,10 +6,11 @@
           ^                     else: kept until taken                                 |
           +------------- advance(): slots of the taken groups are freed <--------------+
 
-A slot is held from the start of a group until it is discarded, or until the `advance()` after it was
-taken. At most (max_lag + 1) * groups_per_step slots exist, and groups are taken in the order they were
-started; so a group is taken at most `max_lag` versions after the one it was started with. Nothing is
-ever dropped for being stale: that would favour short, easy problems. `max_lag=0` is synchronous training.
+A slot is held from the start of a group until it is discarded, or until the `advance()` after it
+was taken. At most (max_lag + 1) * groups_per_step slots exist, and groups are taken in the order
+they were started; so a group is taken at most `max_lag` versions after the one it was started with.
+Nothing is ever dropped for being stale: that would favour short, easy problems. `max_lag=0` is
+synchronous training.
 
 Knows nothing about learners, advantages or files.
 """
@@ -32,7 +33,7 @@ PATIENCE = 64  # groups passed over for each group asked for, after which RL giv
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What generation has cost, uninformative groups included: the x-axis of every learning curve."""
+    """What generation has cost, uninformative groups included: the x-axis of learning curves."""
 
     groups: int = 0
     uninformative_groups: int = 0
@@ -53,12 +54,12 @@ class Spent:
 class GroupStream:
     """Groups of rollouts of the train split, from group number `position` on.
 
-    Group `order` is `group_size` rollouts of train problem `order`, drawn with a seed from (seed, order):
-    a stream that goes on at `position` makes the same groups as one that never stopped.
+    Group `order` is `group_size` rollouts of train problem `order`, drawn with a seed from (seed,
+    order): a stream that goes on at `position` makes the same groups as one that never stopped.
 
     Args:
-        num_groups: how many groups will be taken in all: near the end no more are started than needed.
-        version: the weights the engines hold now.
+        num_groups: how many groups will be taken in all: near the end no more are started than
+        needed. version: the weights the engines hold now.
         position, spent: as another stream's properties of that name said when the run was saved.
     """
 
@@ -132,9 +133,9 @@ class GroupStream:
     async def take(self, num: int) -> list[Group]:
         """The next `num` groups worth learning from, in the order they were started.
 
-        Consumes groups in order, waits for the oldest one that is open, is unblocked by its last rollout
-        or by any group's failure (raised here), and passes over what was discarded. Raises TailorError
-        when group after group has equal rewards: no step could ever be made.
+        Consumes groups in order, waits for the oldest one that is open, is unblocked by its last
+        rollout or by any group's failure (raised here), and passes over what was discarded. Raises
+        TailorError when group after group has equal rewards: no step could ever be made.
         """
         assert self._taken + num <= min(self._slots, self._wanted), (self._taken, num, self._wanted)
         taken: list[Group] = []
@@ -151,7 +152,7 @@ class GroupStream:
         return taken
 
     def advance(self, version: WeightVersion) -> None:
-        """The engines hold `version` now: the slots of the groups taken before it are free again."""
+        """The engines hold `version` now: the slots of the groups taken before are free again."""
         self._versions.append(version.step)
         self._wanted -= self._taken
         self._taken = 0
@@ -198,7 +199,7 @@ class GroupStream:
     def _nothing_to_learn(self) -> TailorError:
         rewards = [reward for group in self._generated for reward in group.rewards]
         return TailorError(
-            f"{len(self._generated)} groups in a row gave too few with differing rewards (mean reward "
-            f"{sum(rewards) / len(rewards):.3f}): there is nothing to learn from; make the task easier or "
-            "harder, warm the student up longer, or set rl.dynamic_sampling = false"
+            f"{len(self._generated)} groups in a row gave too few with differing rewards (mean "
+            f"reward {sum(rewards) / len(rewards):.3f}): there is nothing to learn from; make the "
+            "task easier or harder, warm the student up longer, or set rl.dynamic_sampling = false"
         )

@@ -11,7 +11,9 @@ from tailor_rl.types import Demonstration
 
 
 class Initialisation(Protocol):
-    """An empty list means: no fine-tuning. Called again after a kill: what was paid for is not again."""
+    """An empty list means: no fine-tuning. Called again after a kill: what was paid for is not
+    again.
+    """
 
     async def __call__(
         self, cfg: RunConfig, *, task: Task, teacher: Teacher, pool: RolloutPool, journal: Journal

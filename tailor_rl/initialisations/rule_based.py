@@ -1,4 +1,4 @@
-"""The task's own solver writes every trace: one pattern, always right. The baseline of the paper."""
+"""The paper's baseline: the task's own solver writes every trace, always right, one pattern."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tailor_rl.types import Demonstration, Problem
 async def demonstrations(
     cfg: RunConfig, *, task: Task, teacher: Teacher, pool: RolloutPool, journal: Journal
 ) -> list[Demonstration]:
-    """The problems that `tailor` would demonstrate. Raises GradeError for a solver that is wrong."""
+    """The problems that `tailor` demonstrates. Raises GradeError for a solver that is wrong."""
 
     async def make() -> Sequence[Demonstration]:
         problems = warm_start_problems(task, cfg.demonstrations.num_problems)

@@ -1,4 +1,6 @@
-"""Tailor (arXiv 2511.12429): primitives from the student's failures, demonstrations that follow them."""
+"""Tailor (arXiv 2511.12429): primitives from the student's failures, demonstrations that follow
+them.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,7 @@ async def _demonstrate(
     task: Task,
     journal: Journal,
 ) -> list[Demonstration]:
-    """The teacher solves problems by following one primitive each; the grader keeps the right ones."""
+    """The teacher solves problems by following a primitive; the grader keeps the right ones."""
 
     async def make() -> Sequence[Demonstration]:
         kept, counts = await demonstrate(

@@ -9,7 +9,8 @@ from tailor_rl.types import Evaluation, Sampling, WeightVersion
 
 
 class Examiner:
-    """Examines what the engines hold: on "test" and the ood splits after a stage, on "validation" within RL.
+    """Examines what the engines hold: on "test" and the ood splits after a stage, on "validation"
+    within RL.
 
     Problems and draws are the same at every examination, so stages are compared like with like.
     """
@@ -33,7 +34,8 @@ class Examiner:
         self._ks = (1, cfg.samples_per_problem) if cfg.samples_per_problem > 1 else (1,)
 
     async def examine(self, stage: str, weights: WeightVersion, *, step: int = 0) -> None:
-        """The rows of `stage` in the table: evaluations.jsonl, and samples/eval-STAGE.jsonl to read.
+        """The rows of `stage` in the table: evaluations.jsonl, and samples/eval-STAGE.jsonl to
+        read.
 
         Splits that an earlier, killed sitting has measured are not measured again.
         """

@@ -9,7 +9,8 @@ from tailor_rl.teachers.faults import UnusableAnswer
 class MeteredTeacher:
     """Spends `teacher_requests` and `teacher_tokens` on the stage named by a request's purpose.
 
-    Answers that came from the purchase book cost nothing again; those without any text were paid for.
+    Answers that came from the purchase book cost nothing again; those without any text were paid
+    for.
     """
 
     def __init__(self, teacher: Teacher, journal: Journal) -> None:

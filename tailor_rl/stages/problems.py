@@ -11,5 +11,5 @@ FIRST_WARM_START_INDEX = 2**24
 
 
 def warm_start_problems(task: Task, num: int) -> list[Problem]:
-    """The problems that are attempted or demonstrated before RL: the same for every initialisation."""
+    """The problems attempted or demonstrated before RL: the same for every initialisation."""
     return [task.problem("train", FIRST_WARM_START_INDEX + i) for i in range(num)]

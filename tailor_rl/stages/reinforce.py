@@ -34,10 +34,11 @@ class Start:
 
 
 async def begin_or_resume(cfg: RLConfig, *, learner: Learner, journal: Journal) -> Start:
-    """Prepare the learner, which holds the policy that RL starts from, and drop rows past the checkpoint.
+    """Prepare the learner, which holds the policy that RL starts from, and drop rows past the
+    checkpoint.
 
-    RL begins before a checkpoint is restored: the KL reference is the policy held at `begin_rl`, and
-    must be the same before and after a kill.
+    RL begins before a checkpoint is restored: the KL reference is the policy held at `begin_rl`,
+    and must be the same before and after a kill.
     """
     await learner.begin_rl(num_steps=cfg.num_steps)
     checkpoint = journal.latest_checkpoint(CHECKPOINTS)
@@ -49,8 +50,8 @@ async def begin_or_resume(cfg: RLConfig, *, learner: Learner, journal: Journal) 
     if journal.finished("rl"):
         if start.step != cfg.num_steps:
             raise RunFolderError(
-                f"RL has finished but the checkpoint of its last step ({cfg.num_steps}) is missing or "
-                "damaged: start a new run"
+                f"RL has finished but the checkpoint of its last step ({cfg.num_steps}) is "
+                "missing or damaged: start a new run"
             )
     else:
         # At step 0 the first point of the learning curve goes too: it is measured again.
@@ -100,10 +101,10 @@ class StepRecord:
     """One RL step as it is written down: metrics.jsonl, the ledger, and now and then samples.
 
     Metrics: `reward` (mean outcome over every group generated for the step, those passed over too),
-    `informative` (their share), `response_tokens`, `response_tokens_max`, `truncated` (share), `lag`
-    and `lag_max` (weight versions), what the learner says of its update, `seconds_rollout` (waiting),
-    `seconds_learn`, `seconds_sync`, `tokens_per_s` (generated, over the whole step), and the totals so
-    far: `spent_groups`, `spent_rollouts`, `spent_tokens`.
+    `informative` (their share), `response_tokens`, `response_tokens_max`, `truncated` (share),
+    `lag` and `lag_max` (weight versions), what the learner says of its update, `seconds_rollout`
+    (waiting), `seconds_learn`, `seconds_sync`, `tokens_per_s` (generated, over the whole step), and
+    the totals so far: `spent_groups`, `spent_rollouts`, `spent_tokens`.
     """
 
     def __init__(self, journal: Journal, *, step: int) -> None:
@@ -173,7 +174,7 @@ class StepRecord:
 async def save_if_due(
     cfg: RLConfig, *, step: int, stream: GroupStream, learner: Learner, journal: Journal
 ) -> None:
-    """A checkpoint every `checkpoint_every` steps and at the last one, with what the stream needs."""
+    """A checkpoint every `checkpoint_every` steps and at the last, with the stream's place."""
     if step % cfg.checkpoint_every == 0 or step == cfg.num_steps:
         state = {"position": stream.position, "spent": asdict(stream.spent)}
         await journal.checkpoint(

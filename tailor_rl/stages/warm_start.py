@@ -1,4 +1,6 @@
-"""Supervised fine-tuning on the demonstrations: the student learns the patterns that RL then amplifies."""
+"""Supervised fine-tuning on the demonstrations: the student learns the patterns that RL then
+amplifies.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,9 @@ async def warm_start(
 ) -> None:
     """Leave the fine-tuned weights in the learner, and in checkpoints/sft.
 
-    A finished stage is restored from there; one that was killed half-way starts again from the student
-    and makes the same steps. Without demonstrations nothing happens: the student is RL's start.
+    A finished stage is restored from there; one that was killed half-way starts again from the
+    student and makes the same steps. Without demonstrations nothing happens: the student is RL's
+    start.
     """
     if not demonstrations:
         return
