@@ -1,4 +1,4 @@
-"""From a TOML recipe and `key.sub=value` overrides to a `RunConfig`, or one sentence on what is wrong.
+"""From a TOML recipe and `key.sub=value` overrides to a `RunConfig`, or one sentence on the fault.
 
 Checks each value by itself; options that do not go together are checks.py's.
 """
@@ -54,34 +54,45 @@ class ResolvedConfig:
         }
 
 
-def load_config(
-    file: Path, overrides: Sequence[str] = (), *, command: Sequence[str]
-) -> ResolvedConfig:
+def load_config(file: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read, override and validate a recipe. Example override: "rl.group_size=16".
 
     Raises ConfigError: one sentence with the key, the value, the rule and the fix.
     """
-    table = read_toml(file)
-    pairs = [parse_override(text) for text in overrides]
-    for text, (key, value) in zip(overrides, pairs, strict=True):
-        _put(table, key, value, text)
-    config = _validate(table, file, tuple(key for key, _ in pairs))
+    return _with_overrides(read_toml(file), overrides, file)
+
+
+def resolve_config(
+    file: Path, overrides: Sequence[str] = (), *, command: Sequence[str]
+) -> ResolvedConfig:
+    """`load_config`, with a note of where the recipe came from."""
     provenance = Provenance(
         file=str(file),
         overrides=tuple(overrides),
         command=tuple(command),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return ResolvedConfig(_with_paths(config, file.parent), provenance)
+    return ResolvedConfig(load_config(file, overrides), provenance)
 
 
 def override_config(config: RunConfig, overrides: Sequence[str], *, source: Path) -> RunConfig:
     """A recipe that was resolved before (`source` is its config.json), with overrides on top."""
-    table = config.model_dump(mode="json", exclude_none=True)
+    return _with_overrides(config.model_dump(mode="json", exclude_none=True), overrides, source)
+
+
+def to_toml(config: RunConfig) -> str:
+    """The recipe as a file that `load_config` reads back; keys at "no value" are left out."""
+    import tomli_w
+
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+
+
+def _with_overrides(table: dict[str, Any], overrides: Sequence[str], source: Path) -> RunConfig:
     pairs = [parse_override(text) for text in overrides]
     for text, (key, value) in zip(overrides, pairs, strict=True):
         _put(table, key, value, text)
-    return _with_paths(_validate(table, source, tuple(key for key, _ in pairs)), source.parent)
+    config = _validate(table, source, tuple(key for key, _ in pairs))
+    return _with_paths(config, source.parent)
 
 
 def read_toml(file: Path) -> dict[str, Any]:

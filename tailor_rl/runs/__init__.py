@@ -7,6 +7,7 @@
         ledger.json          what each stage spent                              ledger.py
         *.jsonl              append-only rows                                   journal.py, files.py
         checkpoints/NAME/    model, optimizer, state.json, MANIFEST.json        checkpoints.py
+        outcome.json         how the last sitting ended, unless it was killed   folder.py
         error.log            tracebacks, newest last
         .lock                held by the process that writes here               folder.py
 

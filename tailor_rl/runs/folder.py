@@ -19,13 +19,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tailor_rl.config.load import ResolvedConfig, differences, fingerprint
+from tailor_rl.config.load import Provenance, ResolvedConfig, differences, fingerprint
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import RunFolderError
 from tailor_rl.runs.environment import describe_environment
 from tailor_rl.runs.files import explaining_disk_errors, read_json, resume_command, write_json
 
-CONFIG, LOCK, ERROR_LOG = "config.json", ".lock", "error.log"
+CONFIG, LOCK, ERROR_LOG, OUTCOME = "config.json", ".lock", "error.log", "outcome.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -46,18 +46,14 @@ class RunFolder:
 
         RunFolderError when the name is taken or is no plain name, or nothing can be written.
         """
-        path = (runs_dir / _checked(name or _default_name(resolved))).resolve()
+        path = (runs_dir / (name or _default_name(resolved))).resolve()
+        check_new(runs_dir, name)
         with explaining_disk_errors(runs_dir, path.name):
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.mkdir()
             except FileExistsError as error:
                 raise _taken(path) from error
-            except NotADirectoryError as error:
-                raise RunFolderError(
-                    f"runs cannot be kept in {runs_dir}: a part of that path is a file; "
-                    "choose a folder with --runs-dir"
-                ) from error
             lock = _lock(path)
             try:
                 write_json(path / "environment.json", describe_environment())
@@ -76,12 +72,21 @@ class RunFolder:
         differs.
         Only `cluster.address` may: where a run goes on does not change what it computes.
         """
-        stored = read_run_config(path)
-        config = stored if resolved is None else _agreed(path, stored, resolved.config)
+        config = read_run_config(path)
+        if resolved is not None:
+            agree(path, config, resolved.config)
+            config = resolved.config
         path = path.resolve()
         with explaining_disk_errors(path, LOCK):
             lock = _lock(path)
+            (path / OUTCOME).unlink(missing_ok=True)  # of the last sitting
         return cls(path, config, lock=lock)
+
+    def record_outcome(self, state: str, error: str | None = None) -> None:
+        """How this sitting ended: "finished", "stopped" or "failed"; a kill leaves nothing."""
+        # After a full disk this may fail too, and must not hide the error it comes from.
+        with contextlib.suppress(OSError):
+            write_json(self.path / OUTCOME, {"state": state, "error": error, "time": _now()})
 
     def log_error(self, error: BaseException) -> Path:
         """Append the traceback to error.log and return its path."""
@@ -89,7 +94,7 @@ class RunFolder:
         text = "".join(traceback.format_exception(error))
         # The disk may be what failed: the sentence on the terminal must still come.
         with contextlib.suppress(OSError), target.open("a", encoding="utf-8") as file:
-            file.write(f"--- {datetime.now(UTC).isoformat(timespec='seconds')}\n{text}\n")
+            file.write(f"--- {_now()}\n{text}\n")
         return target
 
     def close(self) -> None:
@@ -111,14 +116,20 @@ class RunFolder:
 
 
 def read_run_config(path: Path) -> RunConfig:
-    """The recipe that a run folder was started with."""
+    """The recipe that a run folder was started with. RunFolderError where it is no run folder."""
+    return read_resolved(path).config
+
+
+def read_resolved(path: Path) -> ResolvedConfig:
+    """config.json of a run folder: the recipe and where it came from."""
     if not path.is_dir():
         raise RunFolderError(f"there is no run folder {path}{_nearest(path)}")
     record = read_json(path / CONFIG)
     try:
         config = RunConfig.model_validate_json(json.dumps(record["config"]))
         unchanged = record["fingerprint"] == fingerprint(record["config"])
-    except (KeyError, ValueError) as error:
+        provenance = Provenance(**record["provenance"])
+    except (KeyError, TypeError, ValueError) as error:
         raise RunFolderError(
             f"{path / CONFIG} does not fit this version of tailor_rl: "
             "go on with the version that started the run, or start a new run"
@@ -128,7 +139,12 @@ def read_run_config(path: Path) -> RunConfig:
             f"{path / CONFIG} was edited after the run began: what is in the folder was made with "
             "another recipe; put the old values back or start a new run"
         )
-    return config
+    return ResolvedConfig(config, provenance)
+
+
+def read_outcome(path: Path) -> dict[str, Any]:
+    """What `record_outcome` wrote last; {} while a run goes on and after it was killed."""
+    return read_json(path / OUTCOME) if (path / OUTCOME).is_file() else {}
 
 
 def holder(path: Path) -> dict[str, Any] | None:
@@ -154,22 +170,26 @@ def _lock(path: Path) -> int:
         note = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
-            "since": datetime.now(UTC).isoformat(),
+            "since": _now(),
         }
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(note).encode(), 0)
     except BlockingIOError as error:
         os.close(descriptor)
-        note = _lock_note(path)
-        raise RunFolderError(
-            f"{path} is in use by process {note.get('pid', 'unknown')} "
-            f"on {note.get('host', 'this host')}: "
-            f"wait until it ends, or stop it and go on with `{resume_command(path)}`"
-        ) from error
+        raise _in_use(path) from error
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _in_use(path: Path) -> RunFolderError:
+    note = _lock_note(path)
+    return RunFolderError(
+        f"{path} is in use by process {note.get('pid', 'unknown')} on "
+        f"{note.get('host', 'this host')}: wait until it ends, or stop it and go on with "
+        f"`{resume_command(path)}`"
+    )
 
 
 def _lock_note(path: Path) -> dict[str, Any]:
@@ -181,7 +201,8 @@ def _lock_note(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _agreed(path: Path, stored: RunConfig, asked: RunConfig) -> RunConfig:
+def agree(path: Path, stored: RunConfig, asked: RunConfig) -> None:
+    """RunFolderError with every key that differs, unless a run may go on with `asked`."""
     changed = differences(stored, asked)
     if changed:
         listed = ", ".join(f"{key} is {old} there and {new} here" for key, old, new in changed)
@@ -189,7 +210,6 @@ def _agreed(path: Path, stored: RunConfig, asked: RunConfig) -> RunConfig:
             f"{path} was started with another recipe ({listed}): "
             "leave the recipe and overrides out to go on as it began, or start a new run"
         )
-    return asked
 
 
 def _default_name(resolved: ResolvedConfig) -> str:
@@ -197,13 +217,27 @@ def _default_name(resolved: ResolvedConfig) -> str:
     return f"{stem or 'run'}-{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(3)}"
 
 
-def _checked(name: str) -> str:
-    if not _NAME.fullmatch(name):
+def check_new(runs_dir: Path, name: str | None) -> None:
+    """RunFolderError unless a run called `name` could be created; creates nothing."""
+    if name is not None and not _NAME.fullmatch(name):
         raise RunFolderError(
             f"--name {name!r} is no plain folder name: use letters, digits, dots, dashes and "
             "underscores, and choose the folder above it with --runs-dir"
         )
-    return name
+    if name is not None and (runs_dir / name).exists():
+        raise _taken(runs_dir / name)
+    existing = next(p for p in (runs_dir, *runs_dir.resolve().parents) if p.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise RunFolderError(
+            f"runs cannot be kept in {runs_dir}: {existing} is no folder that this user can write "
+            "to; choose another with --runs-dir"
+        )
+
+
+def check_free(path: Path) -> None:
+    """RunFolderError while a living process holds the run folder."""
+    if holder(path) is not None:
+        raise _in_use(path)
 
 
 def _taken(path: Path) -> RunFolderError:
@@ -222,3 +256,7 @@ def _nearest(path: Path) -> str:
     if nearest:
         return f"; did you mean {parent / nearest[0]}?"
     return f": name one of the folders in {parent}" if runs else ": start one with `tailor run`"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -32,6 +32,7 @@ from tailor_rl.runs.files import (
     write_atomic,
     write_json,
 )
+from tailor_rl.runs.folder import RunFolder
 from tailor_rl.runs.ledger import Ledger
 from tailor_rl.types import Evaluation
 
@@ -43,7 +44,8 @@ _OWN_KEYS = frozenset({"stage", "step", "time"})
 class RunJournal:
     """One writer: the process that holds the folder's lock. RunFolderError on a full disk."""
 
-    def __init__(self, run: Path, screen: Screen) -> None:
+    def __init__(self, folder: RunFolder, screen: Screen) -> None:
+        run = folder.path
         self._run = run
         self._screen = screen
         self._ledger = Ledger(run)

@@ -1,0 +1,9 @@
+"""`python -m tailor_rl`."""
+
+from __future__ import annotations
+
+import sys
+
+from tailor_rl.cli import main
+
+sys.exit(main())

@@ -1,0 +1,226 @@
+"""Options that do not go together, found before anything starts; errors name both and the fix.
+
+Reads the recipe, the machine's size and what the student's files say: loads no model.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from tailor_rl.config.schema import RunConfig
+from tailor_rl.config.student import StudentFiles
+from tailor_rl.errors import ConfigError
+from tailor_rl.protocols import Task, Tokens
+from tailor_rl.runs.environment import Machine
+
+# vLLM raises positive temperatures below this to it: the learner would assume another one.
+_LOWEST_TEMPERATURE = 0.01
+_PROMPTS_PER_SPLIT = 64  # a sample: making every problem would take minutes
+
+
+def check_options(config: RunConfig) -> None:
+    """What can be said from the recipe alone."""
+    for check in (_check_batches, _check_room, _check_draws, _check_teacher, _check_cluster):
+        check(config)
+
+
+def _check_batches(config: RunConfig) -> None:
+    rl, ranks = config.rl, config.learner.ranks
+    rollouts, parts = rl.groups_per_step * rl.group_size, ranks * rl.updates_per_step
+    if rollouts % parts:
+        raise ConfigError(
+            f"rl.groups_per_step={rl.groups_per_step} x rl.group_size={rl.group_size} is "
+            f"{rollouts} rollouts a step, which learner.ranks={ranks} x "
+            f"rl.updates_per_step={rl.updates_per_step} does not divide: make it a multiple of "
+            f"{parts}"
+        )
+    if config.initialisation != "none" and config.sft.batch_size % ranks:
+        raise ConfigError(
+            f"sft.batch_size={config.sft.batch_size} is no multiple of learner.ranks={ranks}: "
+            f"set sft.batch_size={_next_multiple(config.sft.batch_size, ranks)}"
+        )
+
+
+def _next_multiple(number: int, of: int) -> int:
+    return -(-number // of) * of
+
+
+def _check_room(config: RunConfig) -> None:
+    """Room for at least one token of prompt; what prompts really need is `check_lengths`'."""
+    rl, longest = config.rl, config.rollout.max_model_len
+    for key, max_tokens in _max_tokens(config):
+        if max_tokens >= longest:
+            raise ConfigError(
+                f"{key}={max_tokens} leaves no room for a prompt in "
+                f"rollout.max_model_len={longest}: lower {key} or raise rollout.max_model_len"
+            )
+    if rl.overlong_buffer >= rl.max_tokens:
+        raise ConfigError(
+            f"rl.overlong_buffer={rl.overlong_buffer} must be smaller than rl.max_tokens="
+            f"{rl.max_tokens}, or every answer is punished for its length: lower rl.overlong_buffer"
+        )
+
+
+def _max_tokens(config: RunConfig) -> Iterator[tuple[str, int]]:
+    yield "rl.max_tokens", config.rl.max_tokens
+    yield "evaluation.max_tokens", config.evaluation.max_tokens
+
+
+def _check_draws(config: RunConfig) -> None:
+    temperatures = {
+        "attempts": config.attempts.temperature,
+        "rl": config.rl.temperature,
+        "evaluation": config.evaluation.temperature,
+    }
+    for section, temperature in temperatures.items():
+        if 0 < temperature < _LOWEST_TEMPERATURE:
+            raise ConfigError(
+                f"{section}.temperature={temperature:g} is below {_LOWEST_TEMPERATURE:g}, the "
+                f"lowest that vLLM samples at: set {section}.temperature={_LOWEST_TEMPERATURE:g} "
+                "or more"
+            )
+    if config.initialisation == "tailor":
+        _check_discovery(config)
+
+
+def _check_discovery(config: RunConfig) -> None:
+    attempts, primitives = config.attempts, config.primitives
+    if attempts.temperature == 0 and attempts.samples_per_problem > 1:
+        raise ConfigError(
+            f"attempts.samples_per_problem={attempts.samples_per_problem} draws would all be the "
+            "same at attempts.temperature=0: raise the temperature or set "
+            "attempts.samples_per_problem=1"
+        )
+    available = attempts.num_problems * attempts.samples_per_problem
+    if available < primitives.attempts_per_request:
+        raise ConfigError(
+            f"primitives.attempts_per_request={primitives.attempts_per_request} asks for more than "
+            f"the {available} attempts of attempts.num_problems={attempts.num_problems} x "
+            f"attempts.samples_per_problem={attempts.samples_per_problem}: raise "
+            "attempts.num_problems"
+        )
+    most = primitives.max_requests * primitives.primitives_per_request
+    if most < primitives.num_primitives:
+        raise ConfigError(
+            f"primitives.num_primitives={primitives.num_primitives} cannot be reached with "
+            f"primitives.max_requests={primitives.max_requests} x "
+            f"primitives.primitives_per_request={primitives.primitives_per_request} = {most}: "
+            "raise primitives.max_requests"
+        )
+
+
+def _check_teacher(config: RunConfig) -> None:
+    url = urlsplit(config.teacher.base_url)
+    if config.teacher.base_url != "builtin" and not (
+        url.scheme in ("http", "https") and url.hostname
+    ):
+        raise ConfigError(
+            f'teacher.base_url = "{config.teacher.base_url}" must be "builtin" or an address such '
+            "as "
+            "http://127.0.0.1:8000/v1: correct it"
+        )
+
+
+def _check_cluster(config: RunConfig) -> None:
+    address = config.cluster.address
+    if not address or urlsplit(address).scheme in ("http", "https"):
+        raise ConfigError(
+            f'cluster.address = "{address}" must be "auto", "local" or HOST:PORT of a Ray head: '
+            "for a job "
+            "server (http://...) use `tailor submit --address`"
+        )
+
+
+def runs_on_this_machine(config: RunConfig) -> bool:
+    """Whether the run starts a Ray of its own here, so that this machine's size is the limit."""
+    joined = os.environ.get("RAY_ADDRESS") or os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR")
+    return config.cluster.address == "local" or (config.cluster.address == "auto" and not joined)
+
+
+def check_machine(config: RunConfig, machine: Machine) -> None:
+    """Whether cores, GPUs and memory of one machine carry the engines and ranks."""
+    _check_gpus(config, machine)
+    _check_cores(config, machine)
+    caches = config.rollout.engines * config.rollout.kv_cache_gib
+    if not config.rollout.gpus_per_engine and caches > machine.memory_gib:
+        raise ConfigError(
+            f"rollout.engines={config.rollout.engines} x rollout.kv_cache_gib="
+            f"{config.rollout.kv_cache_gib:g} is more than this machine's {machine.memory_gib:g} "
+            "GiB of memory: lower one of them"
+        )
+
+
+def _check_gpus(config: RunConfig, machine: Machine) -> None:
+    rollout, learner = config.rollout, config.learner
+    if rollout.tensor_parallel > 1 and rollout.gpus_per_engine < rollout.tensor_parallel:
+        raise ConfigError(
+            f"rollout.tensor_parallel={rollout.tensor_parallel} needs as many GPUs in each engine, "
+            f"not rollout.gpus_per_engine={rollout.gpus_per_engine:g}: set rollout.gpus_per_engine="
+            f"{rollout.tensor_parallel}, or rollout.tensor_parallel=1 on a CPU"
+        )
+    asked = rollout.engines * rollout.gpus_per_engine + learner.ranks * learner.gpus_per_rank
+    if asked > machine.gpus:
+        raise ConfigError(
+            f"rollout.engines={rollout.engines} x "
+            f"rollout.gpus_per_engine={rollout.gpus_per_engine:g} and "
+            f"learner.ranks={learner.ranks} x learner.gpus_per_rank={learner.gpus_per_rank:g} ask "
+            f"for {asked:g} GPUs and this machine has {machine.gpus}: ask for fewer (0 runs on the "
+            "CPU)"
+        )
+
+
+def _check_cores(config: RunConfig, machine: Machine) -> None:
+    """Ranks wait for each other, so each needs its core; engines and ranks take turns."""
+    rollout, learner, cores = config.rollout, config.learner, machine.cores
+    ranks = 0 if learner.gpus_per_rank else learner.ranks * learner.threads
+    engines = 0 if rollout.gpus_per_engine else rollout.engines * rollout.threads
+    if ranks > cores:
+        raise ConfigError(
+            f"learner.ranks={learner.ranks} x learner.threads={learner.threads} is more than this "
+            f"machine's {cores} cores, and ranks wait for each other: lower one of them"
+        )
+    if ranks + engines > 2 * cores:
+        raise ConfigError(
+            f"learner.ranks={learner.ranks} x learner.threads={learner.threads} and "
+            f"rollout.engines={rollout.engines} x rollout.threads={rollout.threads} are "
+            f"{ranks + engines} threads on {cores} cores, where at most {2 * cores} take turns "
+            "well: lower rollout.engines or rollout.threads"
+        )
+
+
+def check_positions(config: RunConfig, student: StudentFiles) -> None:
+    """The student must have positions for the longest sequence."""
+    longest = student.max_position_embeddings
+    if longest is not None and config.rollout.max_model_len > longest:
+        raise ConfigError(
+            f"rollout.max_model_len={config.rollout.max_model_len} is more than the {longest} "
+            f"positions of student {student.folder}: set rollout.max_model_len={longest} or less"
+        )
+
+
+def check_splits(config: RunConfig, task: Task) -> None:
+    """Every split that the recipe names must be one of the task's."""
+    for split in config.evaluation.ood_splits or ():
+        if split not in task.splits:
+            raise ConfigError(
+                f'evaluation.ood_splits names "{split}" and task {config.task.name} has '
+                f"{', '.join(task.splits)}: name some of these"
+            )
+
+
+def check_lengths(config: RunConfig, task: Task, tokens: Tokens) -> None:
+    """The longest prompt of a sample of each split must fit the engine with an answer behind it."""
+    wanted = set(config.evaluation.ood_splits or task.splits)
+    splits = [s for s in task.splits if s in wanted or not s.startswith("ood/")]
+    problems = (task.problem(split, i) for split in splits for i in range(_PROMPTS_PER_SPLIT))
+    prompt, split = max((len(tokens.encode_prompt(p.prompt)), p.split) for p in problems)
+    for key, max_tokens in _max_tokens(config):
+        needed = prompt + max_tokens
+        if needed > config.rollout.max_model_len:
+            raise ConfigError(
+                f"a prompt of {prompt} tokens ({split}) and {key}={max_tokens} need {needed} "
+                f"tokens, more than rollout.max_model_len={config.rollout.max_model_len}: set "
+                f"rollout.max_model_len={needed} or lower {key}"
+            )
