@@ -221,7 +221,7 @@ async def test_bfloat16_gradients_differ_by_rounding_alone(
     await group.begin_sft(num_steps=10)
     update = await group.sft_step(make_batch(0))
     moments = (await processes[ranks].all("first_moments"))[0]
-    # bfloat16 has 8 bits: 0.4 % an operation. A forgotten rank or micro-batch would be 30 % and more.
+    # bfloat16 has 8 bits: 0.4 % an operation. A forgotten rank or micro-batch is 30 % and more.
     assert relative_difference(moments, plain["sft_moments"]) < 0.03
     assert update.metrics["grad_norm"] == pytest.approx(plain["sft_norm"], rel=0.01)
     weights = {name: packed.dtype for name, packed in (await bundle_of(group)).tensors.items()}
