@@ -8,6 +8,14 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+# Enough to fill engines; few enough that no request waits for its turn longer than its own deadline.
+ROLLOUTS_IN_FLIGHT = 1024
+
+
+def rollout_slots(samples: int) -> asyncio.Semaphore:
+    """How many problems, of `samples` rollouts each, may be with the engines at a time."""
+    return asyncio.Semaphore(max(1, ROLLOUTS_IN_FLIGHT // samples))
+
 
 async def together(coroutines: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
     """Their results, in order. When one fails the others are cancelled and its own error is raised.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tailor_rl.concurrency import together
+from tailor_rl.concurrency import rollout_slots, together
 from tailor_rl.grading import grade
 from tailor_rl.protocols import RolloutPool, Task
 from tailor_rl.seeds import derive_seed
@@ -81,12 +81,14 @@ async def evaluate(
             f"ks={tuple(ks)} with {samples} samples a problem: each k is from 1 to samples"
         )
     done = 0
+    slots = rollout_slots(samples)
 
     async def one(index: int) -> _Graded:
         nonlocal done
         problem = task.problem(split, index)
         draw = derive_seed(seed, "evaluate", split, index)
-        rollouts = await pool.generate(problem, num=samples, sampling=sampling, seed=draw)
+        async with slots:
+            rollouts = await pool.generate(problem, num=samples, sampling=sampling, seed=draw)
         rewards = tuple(grade(task, problem, rollout.text) for rollout in rollouts)
         done += 1
         if on_progress is not None:

@@ -39,9 +39,11 @@ def bootstrap_interval(values_P: np.ndarray, *, seed: int, num_resamples: int = 
     if num == 0:
         raise ValueError("a mean over no problems has no interval; give at least one value")
     rng = np.random.default_rng(seed)
-    means = np.array(
-        [values_P[rng.integers(0, num, size=num)].mean() for _ in range(num_resamples)]
-    )
+    chunks = [  # not all at once: that would take num_resamples * num * 8 bytes
+        values_P[rng.integers(0, num, size=(min(100, num_resamples - start), num))].mean(axis=1)
+        for start in range(0, num_resamples, 100)
+    ]
+    means = np.concatenate(chunks)
     low, high = np.percentile(means, [2.5, 97.5])
     return Interval(float(values_P.mean()), float(low), float(high))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tailor_rl.concurrency import together
+from tailor_rl.concurrency import rollout_slots, together
 from tailor_rl.config.schema import AttemptConfig
 from tailor_rl.grading import grade
 from tailor_rl.protocols import Journal, RolloutPool, Task
@@ -28,14 +28,16 @@ async def attempt(
     async def make() -> Sequence[Attempt]:
         sampling = Sampling(temperature=cfg.temperature, max_tokens=max_tokens)
         problems = warm_start_problems(task, cfg.num_problems)
+        slots = rollout_slots(cfg.samples_per_problem)
         done = 0
 
         async def one(problem: Problem) -> list[Attempt]:
             nonlocal done
             draw = derive_seed(seed, "attempt", problem.id)
-            rollouts = await pool.generate(
-                problem, num=cfg.samples_per_problem, sampling=sampling, seed=draw
-            )
+            async with slots:
+                rollouts = await pool.generate(
+                    problem, num=cfg.samples_per_problem, sampling=sampling, seed=draw
+                )
             done += 1
             journal.progress(done, len(problems))
             return [_attempt(task, problem, rollout, i) for i, rollout in enumerate(rollouts)]

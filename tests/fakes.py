@@ -1,0 +1,370 @@
+"""Hand-written stand-ins for everything the pipeline talks to: deterministic, in memory, quick.
+
+A student's whole mind is its `skill`, the chance that an answer is right. A learner's weights have
+a checksum over everything it was ever told, so two learners are equal only if they saw the same
+data in the same order. Every call passes `Fault.point`, where a test can kill the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from tailor_rl.protocols import Checkpoint, Learner, TeacherReply, TeacherRequest, WeightChannel
+from tailor_rl.teachers.prompts import (
+    Draft,
+    format_primitives,
+    parse_demonstrate_prompt,
+    parse_discover_prompt,
+)
+from tailor_rl.types import (
+    Batch,
+    Evaluation,
+    Problem,
+    Rollout,
+    Sampling,
+    Update,
+    WeightVersion,
+)
+
+Row = TypeVar("Row")
+
+END_OF_TURN = 1
+
+
+class Killed(Exception):
+    pass
+
+
+class Fault:
+    """Raises Killed at the `kill_at`-th point that is passed, and at none where it is None."""
+
+    def __init__(self, kill_at: int | None = None) -> None:
+        self.kill_at = kill_at
+        self.points = 0
+
+    def point(self, name: str) -> None:
+        self.points += 1
+        if self.points == self.kill_at:
+            raise Killed(f"{name}, point {self.points}")
+
+
+class FakeTask:
+    """Additions: the answer is the text."""
+
+    name = "addition"
+    splits = ("train", "validation", "test", "ood/large")
+
+    def problem(self, split: str, index: int) -> Problem:
+        a, b = index % 97, 3 + index % 89
+        return Problem(
+            id=f"{self.name}:{split}:{index}",
+            prompt=f"{a}+{b}",
+            answer=str(a + b),
+            split=split,
+            difficulty=1,
+        )
+
+    def grade(self, problem: Problem, text: str) -> float:
+        return float(text == problem.answer)
+
+    def rule_based_trace(self, problem: Problem) -> str:
+        return problem.answer
+
+
+class FakeTokens:
+    """A token is a character."""
+
+    def encode_prompt(self, prompt: str) -> tuple[int, ...]:
+        return tuple(ord(character) for character in prompt)
+
+    def encode_completion(self, text: str) -> tuple[int, ...]:
+        return (*self.encode_prompt(text), END_OF_TURN)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        return "".join(chr(token_id) for token_id in token_ids if token_id != END_OF_TURN)
+
+
+class PurchaseBook:
+    """What was bought, by request: outlives a teacher, as the file beside a run does."""
+
+    def __init__(self) -> None:
+        self.replies: dict[TeacherRequest, TeacherReply] = {}
+        self.num_paid = 0
+
+
+class FakeTeacher:
+    """Always right, and buys nothing twice."""
+
+    name = "fake-teacher"
+
+    def __init__(self, book: PurchaseBook | None = None, fault: Fault | None = None) -> None:
+        self.book = book or PurchaseBook()
+        self._fault = fault or Fault()
+
+    async def complete(self, request: TeacherRequest) -> TeacherReply:
+        self._fault.point(f"teacher.{request.purpose}")
+        await asyncio.sleep(0)
+        known = self.book.replies.get(request)
+        if known is not None:
+            return dataclasses.replace(known, paid=False)
+        reply = TeacherReply(
+            text=self._answer(request),
+            model=self.name,
+            finish_reason="stop",
+            prompt_tokens=len(request.prompt),
+            completion_tokens=7,
+            paid=True,
+        )
+        self.book.replies[request] = reply
+        self.book.num_paid += 1
+        self._fault.point(f"teacher.{request.purpose} paid")
+        return reply
+
+    def _answer(self, request: TeacherRequest) -> str:
+        if request.purpose == "demonstrate":
+            a, b = parse_demonstrate_prompt(request.prompt).problem.split("+")
+            return str(int(a) + int(b))
+        asked = parse_discover_prompt(request.prompt)
+        words = ["backwards", "columns", "estimates", "checking", "splitting", "carrying"]
+        drafts = [
+            Draft(
+                targets=f"The student never thinks of {word}.",
+                name=f"Think with {word}",
+                instruction=f"Solve it by {word * 3}, and say so in every {word} line.",
+            )
+            for word in (words * 2)[request.sample :][: asked.num_primitives]
+        ]
+        return format_primitives(drafts)
+
+
+class FakePool:
+    """Rollouts that depend on (problem, seed, skill) alone; `hold` keeps a problem from finishing.
+    """
+
+    def __init__(self, *, fault: Fault | None = None, skill: float = 0.5, step: int = 0) -> None:
+        self._fault = fault or Fault()
+        self.skill = skill
+        self.step = step
+        self.started: list[str] = []
+        self.num_open = 0
+        self.hold: dict[str, asyncio.Event] = {}
+        self.fail: set[str] = set()
+
+    async def generate(
+        self, problem: Problem, *, num: int, sampling: Sampling, seed: int
+    ) -> tuple[Rollout, ...]:
+        self._fault.point("pool.generate")
+        self.started.append(problem.id)
+        self.num_open += 1
+        first_version, skill = self.step, self.skill
+        rng = np.random.default_rng(seed)
+        try:
+            for _ in range(int(rng.integers(0, 5))):
+                await asyncio.sleep(0)
+            if problem.id in self.hold:
+                await self.hold[problem.id].wait()
+            if problem.id in self.fail:
+                raise RuntimeError(f"engine 0 failed at {problem.id}")
+        finally:
+            self.num_open -= 1
+        texts = [problem.answer if rng.random() < skill else "unknown" for _ in range(num)]
+        return tuple(self._rollout(problem, text, first_version, sampling) for text in texts)
+
+    def _rollout(
+        self, problem: Problem, text: str, first_version: int, sampling: Sampling
+    ) -> Rollout:
+        tokens = FakeTokens()
+        token_ids = tokens.encode_completion(text)
+        cut = len(token_ids) > sampling.max_tokens
+        token_ids = token_ids[: sampling.max_tokens]
+        return Rollout(
+            problem_id=problem.id,
+            prompt_ids=tokens.encode_prompt(problem.prompt),
+            token_ids=token_ids,
+            rollout_logprobs=tuple(-0.5 for _ in token_ids),
+            text=tokens.decode(token_ids),
+            finish_reason="length" if cut else "stop",
+            first_version=first_version,
+            last_version=self.step,
+        )
+
+    async def receive(self, version: WeightVersion, channel: WeightChannel) -> None:
+        self._fault.point("pool.receive")
+        self.step, self.skill = await channel.accept()
+        assert self.step == version.step
+
+
+class FakeLearner:
+    """Learns a little from every step. `restore` leaves the KL reference of `begin_rl` as it is."""
+
+    def __init__(self, fault: Fault | None = None, *, skill: float = 0.3) -> None:
+        self._fault = fault or Fault()
+        self.step = 0
+        self.skill = skill
+        self.checksum = "student"
+        self.reference = ""
+        self.stage = ""
+        self.sft_sizes: list[int] = []
+
+    async def begin_sft(self, *, num_steps: int) -> None:
+        self._fault.point("learner.begin_sft")
+        self.stage = f"sft of {num_steps}"
+
+    async def begin_rl(self, *, num_steps: int) -> None:
+        self._fault.point("learner.begin_rl")
+        self.stage = f"rl of {num_steps}"
+        self.reference = self.checksum
+
+    async def sft_step(self, batch: Batch) -> Update:
+        self._fault.point("learner.sft_step")
+        assert self.stage.startswith("sft")
+        self.sft_sizes.append(batch.num_sequences)
+        return await self._learn(batch, gain=0.02)
+
+    async def policy_step(self, batch: Batch) -> Update:
+        self._fault.point("learner.policy_step")
+        assert self.stage.startswith("rl")
+        return await self._learn(batch, gain=0.01)
+
+    async def _learn(self, batch: Batch, *, gain: float) -> Update:
+        await asyncio.sleep(0)
+        told = (self.checksum, self.reference, self.stage, *map(np.ndarray.tobytes, _arrays(batch)))
+        self.checksum = hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+        self.step += 1
+        self.skill = min(self.skill + gain, 0.9)
+        return Update(step=self.step, metrics={"loss": 1.0 / self.step, "seconds": 0.5})
+
+    async def version(self) -> WeightVersion:
+        return WeightVersion(step=self.step, checksum=self.checksum)
+
+    async def send(self, version: WeightVersion, channel: WeightChannel) -> None:
+        self._fault.point("learner.send")
+        await channel.offer((version.step, self.skill))
+
+    async def save(self, folder: Path) -> None:
+        self._fault.point("learner.save")
+        state = {"step": self.step, "skill": self.skill, "checksum": self.checksum}
+        (folder / "learner.json").write_text(json.dumps({**state, "stage": self.stage}))
+
+    async def restore(self, folder: Path) -> None:
+        self._fault.point("learner.restore")
+        state = json.loads((folder / "learner.json").read_text())
+        assert state["stage"] == self.stage, "restored in another stage than it was saved in"
+        self.step, self.skill = state["step"], state["skill"]
+        self.checksum = state["checksum"]
+
+
+def _arrays(batch: Batch) -> tuple[np.ndarray, ...]:
+    return (batch.tokens, batch.mask, batch.rollout_logprobs, batch.advantages, batch.lengths)
+
+
+class Records:
+    """What a run folder holds: survives the journal that wrote it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files: dict[str, list[dict[str, Any]]] = {}
+        self.finished: dict[str, int] = {}  # stage -> how often
+        self.started: list[str] = []
+        self.ledger: dict[str, dict[str, float]] = {}
+        self.checkpoints: dict[str, Checkpoint] = {}
+
+
+class FakeJournal:
+    """Rows as JSON objects in memory; a kill comes before or after a call, as in a real one."""
+
+    def __init__(self, records: Records, fault: Fault | None = None) -> None:
+        self.records = records
+        self._fault = fault or Fault()
+
+    def finished(self, stage: str) -> bool:
+        return stage in self.records.finished
+
+    def start(self, stage: str) -> None:
+        assert stage not in self.records.finished, f"{stage} is repeated"
+        self._fault.point(f"start {stage}")
+        self.records.started.append(stage)
+
+    def finish(self, stage: str) -> None:
+        assert stage in self.records.started
+        self._fault.point(f"finish {stage}")
+        self.records.finished[stage] = self.records.finished.get(stage, 0) + 1
+        self._fault.point(f"finished {stage}")
+
+    def write(self, name: str, rows: Sequence[Any]) -> None:
+        self._fault.point(f"write {name}")
+        self.records.files[name] = [_json(row) for row in rows]
+        self._fault.point(f"written {name}")
+
+    def append(self, name: str, row: Any) -> None:
+        self._fault.point(f"append {name}")
+        self.records.files.setdefault(name, []).append(_json(row))
+        self._fault.point(f"appended {name}")
+
+    def read(self, name: str, kind: type[Row]) -> list[Row]:
+        adapter = TypeAdapter(kind)
+        return [adapter.validate_python(row) for row in self.records.files.get(name, [])]
+
+    def rewind(self, name: str, *, stage: str, step: int) -> None:
+        self._fault.point(f"rewind {name}")
+        rows = self.records.files.get(name, [])
+        kept = [row for row in rows if row["stage"] != stage or row["step"] <= step]
+        self.records.files[name] = kept
+
+    def metrics(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
+        assert not {"stage", "step"} & set(metrics)
+        self.append("metrics", {"stage": stage, "step": step, **metrics})
+
+    def evaluation(self, row: Evaluation) -> None:
+        self.append("evaluations", row)
+
+    def spend(self, stage: str, amounts: Mapping[str, float]) -> None:
+        spent = self.records.ledger.setdefault(stage, {})
+        for name, amount in amounts.items():
+            assert amount >= 0
+            spent[name] = spent.get(name, 0) + amount
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
+        assert 0 <= done <= total
+
+    async def checkpoint(
+        self, name: str, *, step: int, learner: Learner, state: Mapping[str, Any]
+    ) -> Path:
+        temporary, final = self.records.folder / "tmp", self.records.folder / name
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        await learner.save(temporary)
+        self._fault.point(f"checkpoint {name}")
+        shutil.rmtree(final, ignore_errors=True)
+        temporary.rename(final)
+        saved = json.loads(json.dumps(dict(state)))
+        self.records.checkpoints[name] = Checkpoint(step=step, folder=final, state=saved)
+        self._fault.point(f"checkpoint {name} made")
+        return final
+
+    def latest_checkpoint(self, prefix: str) -> Checkpoint | None:
+        found = [c for name, c in self.records.checkpoints.items() if name.startswith(prefix)]
+        return max(found, key=lambda checkpoint: checkpoint.step, default=None)
+
+    def prune_checkpoints(self, prefix: str, *, keep: int) -> None:
+        names = [name for name in self.records.checkpoints if name.startswith(prefix)]
+        names.sort(key=lambda name: self.records.checkpoints[name].step)
+        for name in names[:-keep]:
+            del self.records.checkpoints[name]
+
+
+def _json(row: Any) -> dict[str, Any]:
+    is_dataclass = dataclasses.is_dataclass(row) and not isinstance(row, type)
+    value = dataclasses.asdict(row) if is_dataclass else dict(row)
+    plain: dict[str, Any] = json.loads(json.dumps(value))
+    return plain
