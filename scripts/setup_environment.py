@@ -62,10 +62,12 @@ def check_machine(flavour: str) -> None:
         remedy = "sudo apt-get install python3.11-venv"
         raise SetupError(f"Python's venv module is missing: {remedy}.") from None
     if not any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "c++", "g++")):
-        raise SetupError("DeepSpeed needs a C++ compiler: sudo apt-get install g++.")
+        raise SetupError(
+            "vLLM compiles kernels at run time, with a C++ compiler: sudo apt-get install g++."
+        )
     if not Path(sysconfig.get_path("include"), "Python.h").is_file():
         remedy = "sudo apt-get install python3.11-dev"
-        raise SetupError(f"DeepSpeed needs Python's C headers to build an op: {remedy}.")
+        raise SetupError(f"vLLM compiles kernels at run time, with Python's C headers: {remedy}.")
     free_gb = shutil.disk_usage(ROOT).free / 1e9
     if free_gb < NEEDED_GB[flavour]:
         raise SetupError(
