@@ -64,7 +64,7 @@ def explain(error: ValidationError, *, file: Path, overridden: tuple[str, ...]) 
 
 
 def _from_override(key: str, overridden: tuple[str, ...]) -> bool:
-    return any(key == o or key.startswith(f"{o}.") for o in overridden)
+    return any(f"{key}.".startswith(f"{o}.") or o.startswith(f"{key}.") for o in overridden)
 
 
 def _sentence(key: str, detail: ErrorDetails, where: str) -> str:
