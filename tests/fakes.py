@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import hashlib
 import json
 import shutil
@@ -148,8 +149,7 @@ class FakeTeacher:
 
 
 class FakePool:
-    """Rollouts that depend on (problem, seed, skill) alone; `hold` keeps a problem from finishing.
-    """
+    """Rollouts depend on (problem, seed, skill) alone; `hold` keeps a problem from finishing."""
 
     def __init__(self, *, fault: Fault | None = None, skill: float = 0.5, step: int = 0) -> None:
         self._fault = fault or Fault()
@@ -312,7 +312,7 @@ class FakeJournal:
         self._fault.point(f"appended {name}")
 
     def read(self, name: str, kind: type[Row]) -> list[Row]:
-        adapter = TypeAdapter(kind)
+        adapter = _adapter(kind)
         return [adapter.validate_python(row) for row in self.records.files.get(name, [])]
 
     def rewind(self, name: str, *, stage: str, step: int) -> None:
@@ -361,6 +361,11 @@ class FakeJournal:
         names.sort(key=lambda name: self.records.checkpoints[name].step)
         for name in names[:-keep]:
             del self.records.checkpoints[name]
+
+
+@functools.cache  # making one takes longer than a whole fake run
+def _adapter(kind: type[Row]) -> TypeAdapter[Row]:
+    return TypeAdapter(kind)
 
 
 def _json(row: Any) -> dict[str, Any]:

@@ -1,0 +1,314 @@
+"""The pipeline page on fakes: what a run leaves behind, and that a kill changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tailor_rl.config.schema import (
+    AttemptConfig,
+    DemonstrationConfig,
+    EvaluationConfig,
+    Initialisation,
+    PrimitiveConfig,
+    RLConfig,
+    RunConfig,
+    SFTConfig,
+    TaskConfig,
+)
+from tailor_rl.errors import GradeError, RunFolderError
+from tailor_rl.pipeline import tailor
+from tailor_rl.types import Demonstration, Problem, WeightVersion
+from tests.fakes import (
+    FakeJournal,
+    FakeLearner,
+    FakePool,
+    FakeTask,
+    FakeTeacher,
+    FakeTokens,
+    Fault,
+    Killed,
+    PurchaseBook,
+    Records,
+)
+
+
+def make_config(
+    *, initialisation: Initialisation = "tailor", max_lag: int = 0, overlong_buffer: int = 0
+) -> RunConfig:
+    return RunConfig(
+        student="fake",
+        initialisation=initialisation,
+        task=TaskConfig(name="addition"),
+        attempts=AttemptConfig(num_problems=3, samples_per_problem=2),
+        primitives=PrimitiveConfig(
+            num_primitives=3, attempts_per_request=2, primitives_per_request=2, max_requests=4
+        ),
+        demonstrations=DemonstrationConfig(num_problems=5),
+        sft=SFTConfig(epochs=2, batch_size=2),
+        rl=RLConfig(
+            num_steps=4,
+            groups_per_step=2,
+            group_size=2,
+            max_tokens=8,
+            max_lag=max_lag,
+            checkpoint_every=3,
+            keep_checkpoints=1,
+            overlong_buffer=overlong_buffer,
+        ),
+        evaluation=EvaluationConfig(
+            num_problems=3,
+            samples_per_problem=1,
+            max_tokens=8,
+            every=2,
+            num_validation_problems=2,
+        ),
+    )
+
+
+@dataclass
+class Life:
+    """All that outlives a process."""
+
+    records: Records
+    book: PurchaseBook
+
+    @classmethod
+    def new(cls, folder: Path) -> Life:
+        return cls(Records(folder), PurchaseBook())
+
+    def live(
+        self, cfg: RunConfig, *, fault: Fault | None = None, task: FakeTask | None = None
+    ) -> tuple[WeightVersion, FakeLearner]:
+        """One process: every part is new but for what is on disk."""
+        learner = FakeLearner(fault)
+        work = tailor(
+            cfg,
+            task=task or FakeTask(),
+            teacher=FakeTeacher(self.book, fault),
+            pool=FakePool(fault=fault),
+            learner=learner,
+            tokens=FakeTokens(),
+            journal=FakeJournal(self.records, fault),
+        )
+        return asyncio.run(work), learner
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        return self.records.files.get(name, [])
+
+    def keys(self, name: str) -> list[tuple[Any, ...]]:
+        fields = ("stage", "step", "split", "k")
+        return [tuple(row[f] for f in fields if f in row) for row in self.rows(name)]
+
+    def lasting(self) -> dict[str, Any]:
+        """Every file, without what differs between two runs: seconds."""
+        return {
+            name: sorted((_untimed(row) for row in rows), key=repr)
+            for name, rows in self.records.files.items()
+        }
+
+
+def _untimed(row: dict[str, Any]) -> dict[str, Any]:
+    timed = ("seconds", "tokens_per_s")
+    return {key: value for key, value in row.items() if not key.startswith(timed)}
+
+
+def test_a_run_measures_base_sft_and_rl_and_leaves_everything_behind(tmp_path: Path) -> None:
+    life = Life.new(tmp_path)
+    weights, learner = life.live(make_config())
+    assert life.keys("evaluations") == [
+        ("base", 0, "test", 1),
+        ("base", 0, "ood/large", 1),
+        ("sft", 0, "test", 1),
+        ("sft", 0, "ood/large", 1),
+        ("rl", 0, "validation", 1),
+        ("rl", 2, "validation", 1),
+        ("rl", 4, "validation", 1),
+        ("rl", 4, "test", 1),
+        ("rl", 4, "ood/large", 1),
+    ]
+    versions = {(r["stage"], r["step"]): r["weight_version"] for r in life.rows("evaluations")}
+    # 5 demonstrations in batches of 2, 2 epochs: 6 steps.
+    assert versions == {("base", 0): 0, ("sft", 0): 6, ("rl", 0): 6, ("rl", 2): 8, ("rl", 4): 10}
+    assert weights == WeightVersion(10, learner.checksum)
+    assert life.keys("metrics") == [
+        *(("sft", step) for step in range(1, 7)),
+        *(("rl", step) for step in range(1, 5)),
+    ]
+    assert list(life.records.checkpoints) == ["sft", "step-000004"]
+    assert [len(life.rows(f)) for f in ("attempts", "primitives", "demonstrations")] == [6, 3, 5]
+    assert life.records.started == [
+        "evaluate_base", "attempt", "discover", "demonstrate", "sft", "evaluate_sft", "rl",
+        "evaluate_rl",
+    ]  # fmt: skip
+    assert set(life.records.finished) == set(life.records.started)
+    assert {row["split"] for row in life.rows("samples/eval-rl")} == {"test", "ood/large"}
+    assert {row["step"] for row in life.rows("samples/step-000001")} == {1}
+
+
+def test_the_last_partial_batch_is_trained_on_and_every_epoch_sees_every_demonstration(
+    tmp_path: Path,
+) -> None:
+    _, learner = Life.new(tmp_path).live(make_config())
+    assert learner.sft_sizes == [2, 2, 1, 2, 2, 1]
+
+
+def test_the_ledger_counts_what_each_stage_spent(tmp_path: Path) -> None:
+    life = Life.new(tmp_path)
+    life.live(make_config())
+    ledger = life.records.ledger
+    assert ledger["evaluate_base"]["rollouts"] == 6  # 2 splits, 3 problems, 1 sample
+    assert ledger["attempt"] == {
+        "problems": 3,
+        "rollouts": 6,
+        "generated_tokens": sum(row["num_tokens"] for row in life.rows("attempts")),
+    }
+    paid = ledger["discover"]["teacher_requests"] + ledger["demonstrate"]["teacher_requests"]
+    assert paid == life.book.num_paid > 0
+    tokens = ledger["discover"]["teacher_tokens"] + ledger["demonstrate"]["teacher_tokens"]
+    assert tokens == sum(r.prompt_tokens + r.completion_tokens for r in life.book.replies.values())
+    made = life.rows("demonstrations")
+    characters = sum(len(row["prompt"]) + len(row["trace"]) + 1 for row in made)
+    assert ledger["sft"] == {"learner_tokens": 2 * characters, "problems": 5}
+    last = life.rows("metrics")[-1]
+    assert ledger["rl"]["rollouts"] == last["spent_rollouts"] == 2 * last["spent_groups"]
+    assert ledger["rl"]["generated_tokens"] == last["spent_tokens"]
+    assert ledger["validation"]["rollouts"] == 6  # 3 points, 2 problems, 1 sample
+
+
+def test_rl_never_meets_a_problem_that_was_demonstrated(tmp_path: Path) -> None:
+    life = Life.new(tmp_path)
+    life.live(make_config())
+    shown = {row["problem_id"] for row in life.rows("demonstrations")}
+    trained = {row["problem_id"] for row in life.rows("samples/step-000001")}
+    assert shown and trained and not shown & trained
+
+
+def test_step_metrics_speak_of_all_generated_groups(tmp_path: Path) -> None:
+    life = Life.new(tmp_path)
+    life.live(make_config())
+    steps = [row for row in life.rows("metrics") if row["stage"] == "rl"]
+    for row, before in zip(steps, [{"spent_groups": 0}, *steps], strict=False):
+        groups = row["spent_groups"] - before["spent_groups"]
+        assert row["informative"] == pytest.approx(2 / groups)
+        assert row["lag_max"] == 0
+        assert row["loss"] > 0
+        assert row["seconds_rollout"] >= 0 and row["seconds_learn"] > 0 and row["seconds_sync"] > 0
+        assert row["tokens_per_s"] > 0
+
+
+def test_without_a_warm_start_rl_begins_from_the_student(tmp_path: Path) -> None:
+    life = Life.new(tmp_path)
+    _, learner = life.live(make_config(initialisation="none"))
+    assert life.records.started == ["evaluate_base", "rl", "evaluate_rl"]
+    assert learner.reference == "student"
+    assert life.book.num_paid == 0
+
+
+def test_rule_based_demonstrations_are_those_of_the_tasks_own_solver(tmp_path: Path) -> None:
+    life, taught = Life.new(tmp_path / "rule"), Life.new(tmp_path / "tailor")
+    life.live(make_config(initialisation="rule_based"))
+    taught.live(make_config())
+    assert life.book.num_paid == 0
+    made = FakeJournal(life.records).read("demonstrations", Demonstration)
+    assert {d.origin for d in made} == {"rule"}
+    problems = [row["problem_id"] for row in taught.rows("demonstrations")]
+    assert [d.problem_id for d in made] == problems
+
+
+def test_a_solver_that_contradicts_the_grader_is_an_error(tmp_path: Path) -> None:
+    class Wrong(FakeTask):
+        def rule_based_trace(self, problem: Problem) -> str:
+            return problem.answer + " or so"
+
+    with pytest.raises(GradeError, match="rule_based_trace"):
+        Life.new(tmp_path).live(make_config(initialisation="rule_based"), task=Wrong())
+
+
+def test_long_answers_are_punished_in_what_is_learnt_and_not_in_what_is_reported(
+    tmp_path: Path,
+) -> None:
+    plain, punished = Life.new(tmp_path / "a"), Life.new(tmp_path / "b")
+    _, one = plain.live(make_config())
+    _, other = punished.live(make_config(overlong_buffer=7))
+    assert one.checksum != other.checksum
+    first, second = (life.rows("metrics")[6] for life in (plain, punished))
+    assert (first["stage"], first["step"]) == ("rl", 1)
+    assert first["reward"] == second["reward"]
+
+
+@pytest.mark.parametrize("initialisation", ["tailor", "rule_based", "none"])
+def test_a_finished_run_that_is_resumed_does_nothing_again(
+    tmp_path: Path, initialisation: Initialisation
+) -> None:
+    life = Life.new(tmp_path)
+    weights, _ = life.live(make_config(initialisation=initialisation))
+    before, started, paid = life.lasting(), list(life.records.started), life.book.num_paid
+    again, _ = life.live(make_config(initialisation=initialisation))
+    assert (again, again.checksum) == (weights, weights.checksum)
+    assert life.lasting() == before
+    assert (life.records.started, life.book.num_paid) == (started, paid)
+
+
+def count_points(cfg: RunConfig, folder: Path) -> int:
+    fault = Fault()
+    Life.new(folder).live(cfg, fault=fault)
+    return fault.points
+
+
+def killed_and_resumed(cfg: RunConfig, folder: Path, kill_at: int) -> tuple[Life, WeightVersion]:
+    life = Life.new(folder)
+    with pytest.raises(Killed):
+        life.live(cfg, fault=Fault(kill_at))
+    return life, life.live(cfg)[0]
+
+
+def test_a_kill_at_any_point_changes_nothing_in_the_end(tmp_path: Path) -> None:
+    cfg = make_config()
+    whole = Life.new(tmp_path / "whole")
+    weights, _ = whole.live(cfg)
+    num_points = count_points(cfg, tmp_path / "count")
+    for kill_at in range(1, num_points + 1):
+        life, resumed = killed_and_resumed(cfg, tmp_path / str(kill_at), kill_at)
+        assert (resumed, resumed.checksum) == (weights, weights.checksum), kill_at
+        assert life.lasting() == whole.lasting(), kill_at
+        assert set(life.records.checkpoints) == set(whole.records.checkpoints), kill_at
+        assert set(life.records.finished.values()) == {1}, kill_at
+        assert life.book.num_paid == whole.book.num_paid, kill_at
+
+
+def test_two_kills_change_nothing_either(tmp_path: Path) -> None:
+    cfg = make_config(initialisation="rule_based")
+    whole = Life.new(tmp_path / "whole")
+    whole.live(cfg)
+    num_points = count_points(cfg, tmp_path / "count")
+    life = Life.new(tmp_path / "twice")
+    for kill_at in (num_points * 3 // 4, num_points // 4):
+        with pytest.raises(Killed):
+            life.live(cfg, fault=Fault(kill_at))
+    life.live(cfg)
+    assert life.lasting() == whole.lasting()
+
+
+def test_with_lag_a_killed_run_still_ends_with_all_its_steps(tmp_path: Path) -> None:
+    cfg = make_config(max_lag=2)
+    num_points = count_points(cfg, tmp_path / "count")
+    for kill_at in range(num_points // 2, num_points, 7):
+        life, weights = killed_and_resumed(cfg, tmp_path / str(kill_at), kill_at)
+        assert weights.step == 10
+        steps = [row for row in life.rows("metrics") if row["stage"] == "rl"]
+        assert [row["step"] for row in steps] == [1, 2, 3, 4]
+        assert max(row["lag_max"] for row in steps) <= 2
+
+
+@pytest.mark.parametrize("lost", ["sft", "step-000004"])
+def test_a_lost_checkpoint_of_a_finished_stage_is_said_so(tmp_path: Path, lost: str) -> None:
+    life = Life.new(tmp_path)
+    life.live(make_config())
+    del life.records.checkpoints[lost]
+    with pytest.raises(RunFolderError, match="missing or damaged"):
+        life.live(make_config())
