@@ -1,12 +1,15 @@
-"""Text that models, teachers and tasks wrote, made safe to show. Knows nothing about HTML: escaping is the template's."""
+"""Text that models, teachers and tasks wrote, made safe to show.
+
+Knows nothing about HTML: escaping is the template's.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-# Cc: terminal escapes. Cf: bidirectional overrides and zero-width characters, which make text read as what it is not.
-# Cs: lone surrogates, which cannot be written as UTF-8. Co, Cn stay: they only show as boxes.
+# Cc: terminal escapes. Cf: bidirectional overrides and zero-width characters, which make text read
+# as what it is not. Cs: lone surrogates, which cannot be written as UTF-8.
 _DROPPED = frozenset({"Cc", "Cf", "Cs"})
 _ESCAPE_SEQUENCE = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])"
@@ -14,7 +17,7 @@ _ESCAPE_SEQUENCE = re.compile(
 
 
 def printable(text: str) -> str:
-    r"""`text` without escape sequences and control or invisible format characters; newlines and tabs stay.
+    r"""`text` without escape sequences, control and invisible characters; newlines and tabs stay.
 
     Example: ``printable("\x1b[31mred\x1b[0m\r\n\u202eok") == "red\nok"``.
     """

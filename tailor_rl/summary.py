@@ -1,6 +1,6 @@
 """What a run found, in one table: read from evaluations.jsonl and ledger.json, shown with rich.
 
-Knows nothing about how a run is made, and invents nothing: a stage that was not measured has no row.
+Knows nothing about how a run is made, and invents nothing: a stage not measured has no row.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class Verdict:
 class Summary:
     """The headline figures of a run folder.
 
-    `cells` maps (stage, split, k) to the row of the last step at which it was measured; k = 1 is accuracy.
+    `cells` maps (stage, split, k) to the row of the last step measured; k = 1 is accuracy.
     """
 
     run: str
@@ -57,7 +58,7 @@ class Summary:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a .jsonl file; [] where there is none. Lines that are torn (a kill mid-write) are left out."""
+    """The JSON objects of a .jsonl file, without lines torn by a kill; [] where there is no file."""
     return list(_objects(path)) if path.is_file() else []
 
 
@@ -83,7 +84,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def read_evaluations(run_path: Path) -> list[Evaluation]:
-    """The rows of evaluations.jsonl, in file order; keys that this version does not know are left out."""
+    """The rows of evaluations.jsonl, in file order; keys that are not known here are left out."""
     names = [f.name for f in fields(Evaluation)]
     rows = read_rows(run_path / "evaluations.jsonl")
     return [Evaluation(**{n: r[n] for n in names}) for r in rows if all(n in r for n in names)]
@@ -141,7 +142,7 @@ def _verdicts(
     cells: Mapping[tuple[str, str, int], Evaluation],
 ) -> Iterator[Verdict]:
     for split in splits:
-        for before, after in zip(stages, stages[1:], strict=False):
+        for before, after in pairwise(stages):
             pair = cells.get((before, split, 1)), cells.get((after, split, 1))
             if pair[0] is not None and pair[1] is not None:
                 yield compare(pair[0], pair[1])
@@ -156,10 +157,8 @@ def compare(before: Evaluation, after: Evaluation) -> Verdict:
         return Verdict(
             f"{where}: {names[1]} is {side} {names[0]}: the intervals do not touch", True
         )
-    return Verdict(
-        f"{where}: {names[1]} against {names[0]}: the intervals touch, this run does not tell them apart",
-        False,
-    )
+    touch = "the intervals touch, this run does not tell them apart"
+    return Verdict(f"{where}: {names[1]} against {names[0]}: {touch}", False)
 
 
 def print_summary(run_path: Path, console: Console | None = None) -> None:
