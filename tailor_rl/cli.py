@@ -73,11 +73,12 @@ def run(
 @app.command()
 def report(run: RunArgument, runs_dir: RunsDirOption = RUNS_DIR) -> None:
     """Write report.html of a run from its folder, and print where it is."""
-    from tailor_rl.report import write_report
     from tailor_rl.runs.folder import read_run_config
 
     path = cli_run.find_run(run, runs_dir)
-    read_run_config(path)
+    read_run_config(path)  # a missing run is said before seconds of imports
+    from tailor_rl.report import write_report
+
     typer.echo(write_report(path))
 
 
@@ -203,6 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli_run.say(f"error: {cli_run.sentence(error)}")
         return error.exit_code
     except typer.TyperException as error:  # an unknown option, a missing argument
-        cli_run.say(f"error: {cli_run.sentence(error)} See `tailor --help`.")
+        message = " ".join(error.format_message().split())
+        cli_run.say(f"error: {message.rstrip('.')}; see `tailor --help`")
         return error.exit_code
     return code if isinstance(code, int) else 0

@@ -161,10 +161,8 @@ def print_plan(prepared: Prepared) -> None:
 
 def execute(prepared: Prepared, launch: Launch, *, plain: bool) -> None:
     """Create or reopen the folder, launch, write the report, print the table."""
-    from tailor_rl.report import write_report
     from tailor_rl.runs.folder import RunFolder
     from tailor_rl.screen import make_screen
-    from tailor_rl.summary import print_summary
 
     request = prepared.request
     with sigterm_as_interrupt() as terminated:
@@ -177,8 +175,15 @@ def execute(prepared: Prepared, launch: Launch, *, plain: bool) -> None:
                 for line in (f"run folder {folder.path}", *prepared.notes):
                     screen.log(line)
                 launch(folder.config, folder, screen)
-            write_report(folder.path)
-            print_summary(folder.path)
+            _publish(folder.path)
+
+
+def _publish(run: Path) -> None:
+    from tailor_rl.report import write_report
+    from tailor_rl.summary import print_summary
+
+    write_report(run)
+    print_summary(run)
 
 
 @contextlib.contextmanager

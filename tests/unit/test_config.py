@@ -214,7 +214,8 @@ def test_a_student_is_looked_for_here_then_beside_the_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
-    here.mkdir(), there.mkdir()
+    here.mkdir()
+    there.mkdir()
     path = write_recipe(there)
     write_checkpoint(there / "student")
     monkeypatch.chdir(here)

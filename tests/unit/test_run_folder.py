@@ -307,7 +307,8 @@ def test_rewinding_drops_only_later_rows_of_the_stage(folder: RunFolder) -> None
 def test_metrics_and_evaluations_reach_the_file_and_the_screen(folder: RunFolder) -> None:
     page = Page()
     book = journal(folder, page)
-    book.metrics("rl", 3, {"reward": np.float32(0.5), "lag": np.int64(1)})
+    from_numpy: Any = {"reward": np.float32(0.5), "lag": np.int64(1)}
+    book.metrics("rl", 3, from_numpy)
     row = evaluation(split="ood/people-4")
     book.evaluation(row)
     stored = book.read("metrics", dict[str, Any])[0]
@@ -337,7 +338,8 @@ def test_sittings_of_a_stage_are_counted(folder: RunFolder) -> None:
 
 
 def test_the_ledger_adds_up_over_processes(folder: RunFolder) -> None:
-    journal(folder).spend("rl", {"rollouts": 8, "generated_tokens": np.int64(100)})
+    from_numpy: Any = {"rollouts": 8, "generated_tokens": np.int64(100)}
+    journal(folder).spend("rl", from_numpy)
     journal(folder).spend("rl", {"rollouts": 8, "problems": 1})
     assert read_ledger(folder.path) == {
         "rl": {"rollouts": 16, "generated_tokens": 100, "problems": 1}
