@@ -1,7 +1,7 @@
 """Home of Ray.
 
 Ray reads these two when it is imported, which is why they stand here: no usage reports leave the
-machine, and a dead worker is told once, in our own sentence, and not in a paragraph across the screen.
+machine, and a dead worker is told of once, in our own sentence, not in a paragraph of Ray's.
 """
 
 import os

@@ -98,10 +98,11 @@ def _reserve(plan: Plan) -> PlacementGroup:
     if not group.wait(timeout_seconds=PLACEMENT_TIMEOUT_S):
         remove_placement_group(group)
         free = ray.available_resources()
+        gpus, cpus = free.get("GPU", 0), free.get("CPU", 0)
         raise ConfigError(
-            f"the run needs {plan.gpus:g} GPUs and {plan.cpus:g} CPUs, which the cluster has but "
-            f"did not free within {PLACEMENT_TIMEOUT_S:g} s (free now: {free.get('GPU', 0):g} GPUs, "
-            f"{free.get('CPU', 0):g} CPUs); wait for the other jobs or make the run smaller"
+            f"the run needs {plan.gpus:g} GPUs and {plan.cpus:g} CPUs; the cluster has them but "
+            f"did not free them within {PLACEMENT_TIMEOUT_S:g} s (free: {gpus:g} GPUs "
+            f"and {cpus:g} CPUs); wait for the other jobs or make the run smaller"
         )
     return group
 
@@ -130,6 +131,31 @@ async def build_teachers(crew: Crew, cfg: RunConfig, *, base_url: str, book: Pat
     }
     await together(
         [each.build("actors.teacher_service:TeacherService", settings) for each in crew.teachers]
+    )
+
+
+async def build_ranks(crew: Crew, cfg: RunConfig, *, student: str) -> None:
+    learner = cfg.learner
+    places = await together([each.place() for each in crew.ranks])
+    one_host = len({place.ip for place in places}) == 1
+    settings = {
+        "world_size": len(crew.ranks),
+        "master_addr": "127.0.0.1" if one_host else places[0].ip,
+        "master_port": places[0].free_port,
+        "student": student,
+        "dtype": learner.dtype,
+        "zero_stage": learner.zero_stage,
+        "threads": learner.threads,
+        "device": "cuda" if learner.gpus_per_rank else "cpu",
+        "micro_batch_tokens": learner.micro_batch_tokens,
+        "gradient_checkpointing": learner.gradient_checkpointing,
+        "seed": cfg.seed,
+    }
+    await together(
+        [
+            each.build("learners.rank:LearnerRank", {"rank": rank, **settings})
+            for rank, each in enumerate(crew.ranks)
+        ]
     )
 
 

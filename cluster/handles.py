@@ -115,10 +115,7 @@ class Actor:
 def _obituary(what: str, error: RayActorError) -> str:
     pid = re.search(r"pid: (\d+)", str(error))
     process = f"its process {pid.group(1)}" if pid else "its process"
-    return (
-        f"{what} died: {process} ended without being asked to (killed, crashed or out of memory); "
-        "what was finished is in the run folder: go on with --resume"
-    )
+    return f"{what} died: {process} ended without being asked to (killed, crashed or out of memory)"
 
 
 def _sentence(error: BaseException) -> str:
@@ -168,11 +165,11 @@ class RankHandle:
     def __init__(self, actor: Actor) -> None:
         self._actor = actor
 
-    async def call(self, method: str, *args: Any) -> Any:
-        return await self._actor.call(method, *args)
+    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        return await self._actor.call(method, *args, **kwargs)
 
-    async def put(self, method: str, *args: Any) -> Any:
-        return await self._actor.put(method, *args)
+    async def put(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        return await self._actor.put(method, *args, **kwargs)
 
 
 class TeacherHandle:

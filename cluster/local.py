@@ -9,6 +9,7 @@ import contextlib
 import math
 import os
 import secrets
+import signal
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -52,17 +53,20 @@ def ray_session(address: str, plan: Plan) -> Iterator[bool]:
     token.
     """
     where = resolve_address(address)
-    # RAY_AUTH_MODE is not set here: ray has read it when it was imported. Unset means token: ray.init
-    # turns authentication on wherever it finds the token that is made here.
+    # RAY_AUTH_MODE is not set here: ray has read it when it was imported. Unset means token:
+    # ray.init turns authentication on wherever it finds the token that is made here.
     if os.environ.get("RAY_AUTH_MODE", "token") == "token":
         secure_token()
     import ray
 
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         if where == "local":
             _start(plan)
         else:
             _join(where)
+        # ray.init sets a handler of its own, which would exit without any of our clean-up.
+        signal.signal(signal.SIGTERM, handler)
         yield where == "local"
     finally:
         # Of a Ray that was joined this only leaves; of one started here it stops every process.

@@ -121,8 +121,8 @@ def _env(cfg: RunConfig) -> dict[str, str]:
     if os.environ.get(variable):
         raise ConfigError(
             f"the key in {variable} stays on this machine, since a job's environment can be "
-            "read by everyone who can reach the cluster; write it to a file (mode 0600) over there and set "
-            f"{variable}_FILE to its path"
+            "read by everyone who can reach the cluster; write it to a file (mode 0600) over there "
+            f"and set {variable}_FILE to its path"
         )
     return {}
 
