@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
 import hashlib
 import json
 import shutil
@@ -40,6 +39,7 @@ from tailor_rl.types import (
 Row = TypeVar("Row")
 
 END_OF_TURN = 1
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}  # making one takes longer than a whole fake run
 
 
 class Killed(Exception):
@@ -363,9 +363,10 @@ class FakeJournal:
             del self.records.checkpoints[name]
 
 
-@functools.cache  # making one takes longer than a whole fake run
 def _adapter(kind: type[Row]) -> TypeAdapter[Row]:
-    return TypeAdapter(kind)
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def _json(row: Any) -> dict[str, Any]:

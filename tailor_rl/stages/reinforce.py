@@ -57,9 +57,7 @@ async def begin_or_resume(cfg: RLConfig, *, learner: Learner, journal: Journal) 
         # At step 0 the first point of the learning curve goes too: it is measured again.
         journal.rewind("evaluations", stage="rl", step=start.step if start.step else -1)
         journal.rewind("metrics", stage="rl", step=start.step)
-        journal.prune_checkpoints(
-            CHECKPOINTS, keep=cfg.keep_checkpoints
-        )
+        journal.prune_checkpoints(CHECKPOINTS, keep=cfg.keep_checkpoints)
     return start
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,10 @@ from tailor_rl.config.schema import (
 )
 from tailor_rl.errors import GradeError, RunFolderError
 from tailor_rl.pipeline import tailor
+from tailor_rl.runs.folder import RunFolder
+from tailor_rl.runs.journal import RunJournal
+from tailor_rl.screen import PlainScreen
+from tailor_rl.summary import read_rows
 from tailor_rl.types import Demonstration, Problem, WeightVersion
 from tests.fakes import (
     FakeJournal,
@@ -113,7 +119,7 @@ class Life:
 
 
 def _untimed(row: dict[str, Any]) -> dict[str, Any]:
-    timed = ("seconds", "tokens_per_s")
+    timed = ("seconds", "tokens_per_s", "time")
     return {key: value for key, value in row.items() if not key.startswith(timed)}
 
 
@@ -303,6 +309,38 @@ def test_with_lag_a_killed_run_still_ends_with_all_its_steps(tmp_path: Path) -> 
         steps = [row for row in life.rows("metrics") if row["stage"] == "rl"]
         assert [row["step"] for row in steps] == [1, 2, 3, 4]
         assert max(row["lag_max"] for row in steps) <= 2
+
+
+def test_a_kill_changes_nothing_in_a_real_run_folder_either(tmp_path: Path) -> None:
+    cfg = make_config()
+
+    def live(folder: RunFolder, kill_at: int | None = None) -> dict[str, Any]:
+        """Goes on in the folder, to the end or to a learner that is killed."""
+        work = tailor(
+            cfg,
+            task=FakeTask(),
+            teacher=FakeTeacher(),
+            pool=FakePool(),
+            learner=FakeLearner(Fault(kill_at)),
+            tokens=FakeTokens(),
+            journal=RunJournal(folder, PlainScreen(io.StringIO())),
+        )
+        asyncio.run(work)
+        path = folder.path
+        rows = {str(p.relative_to(path)): read_rows(p) for p in path.rglob("*.jsonl")}
+        untimed = {name: [_untimed(row) for row in rows[name]] for name in rows}
+        return {name: sorted(untimed[name], key=repr) for name in untimed}
+
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    with RunFolder(tmp_path / "whole", cfg, lock=os.open(tmp_path, os.O_RDONLY)) as folder:
+        whole = live(folder)
+    with RunFolder(tmp_path / "killed", cfg, lock=os.open(tmp_path, os.O_RDONLY)) as folder:
+        for kill_at in (6, 15, 14):  # in SFT, in RL before its first checkpoint, and after it
+            with pytest.raises(Killed, match="sft_step" if kill_at == 6 else "policy_step"):
+                live(folder, kill_at)
+        assert live(folder) == whole
+    assert len(whole["evaluations.jsonl"]) == 9
 
 
 @pytest.mark.parametrize("lost", ["sft", "step-000004"])
