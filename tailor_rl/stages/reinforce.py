@@ -152,8 +152,9 @@ class StepRecord:
 
     def learned(self, update: Update, batch: Batch) -> None:
         self._journal.spend("rl", {"learner_tokens": int(batch.lengths.sum())})
-        # The learner's own "seconds" is the time without hand-over; ours is what the step waited.
-        self._metrics |= {k: v for k, v in update.metrics.items() if k != "seconds"}
+        # How fast the learner is by itself must not be read as the speed of the whole step.
+        own = {"seconds": "learner_seconds", "tokens_per_second": "learner_tokens_per_s"}
+        self._metrics |= {own.get(name, name): n for name, n in update.metrics.items()}
 
     def write(self, generated: Sequence[Group]) -> None:
         seconds = time.monotonic() - self._began

@@ -119,7 +119,7 @@ class Life:
 
 
 def _untimed(row: dict[str, Any]) -> dict[str, Any]:
-    timed = ("seconds", "tokens_per_s", "time")
+    timed = ("seconds", "learner_seconds", "tokens_per_s", "time")
     return {key: value for key, value in row.items() if not key.startswith(timed)}
 
 
@@ -205,6 +205,7 @@ def test_step_metrics_speak_of_all_generated_groups(tmp_path: Path) -> None:
         assert row["loss"] > 0
         assert row["seconds_rollout"] >= 0 and row["seconds_learn"] > 0 and row["seconds_sync"] > 0
         assert row["tokens_per_s"] > 0
+        assert row["learner_seconds"] == 0.5
 
 
 def test_without_a_warm_start_rl_begins_from_the_student(tmp_path: Path) -> None:
