@@ -20,6 +20,7 @@ from vllm.model_executor.model_loader.reload import (
     finalize_layerwise_reload,
     initialize_layerwise_reload,
 )
+from vllm.model_executor.model_loader.reload.layerwise import get_layerwise_info
 
 from tailor_rl.weights import PackedTensor, unpack
 
@@ -49,10 +50,12 @@ class BundleReceiver(WeightTransferEngine):
         pass
 
     def start_weight_update(self) -> None:
-        self._missing = {name for name, _ in self.model.named_parameters()}
         initialize_layerwise_reload(self.model)
 
     def receive_weights(self, update_info: BundleUpdateInfo) -> None:
+        # All in this one call: after an error in here vLLM's worker takes the next update, but
+        # after one in finish_weight_update it believes for good that an update is still open.
+        expected = {name for name, _ in self.model.named_parameters()}
         reached = "(none)"
 
         def stream() -> Iterator[tuple[str, torch.Tensor]]:
@@ -62,18 +65,19 @@ class BundleReceiver(WeightTransferEngine):
                 yield name, unpack(packed)
 
         try:
-            self._missing -= set(self.model.load_weights(stream()) or ())
+            loaded = set(self.model.load_weights(stream()) or ())
         except Exception as error:
-            # Half-open layers would swallow the next, good update: close them before giving up.
-            self._close()
+            self._abort()
             raise ValueError(f"parameter {reached}: {type(error).__name__}: {error}") from error
+        if self._tied:
+            expected.discard("lm_head.weight")
+        if missing := expected - loaded:
+            self._abort()
+            raise ValueError(f"parameter {min(missing)}: not in the bundle")
+        self._close()
 
     def finish_weight_update(self) -> None:
-        self._close()
-        if self._tied:
-            self._missing.discard("lm_head.weight")
-        if self._missing:
-            raise ValueError(f"parameter {min(self._missing)}: not in the bundle")
+        pass
 
     def shutdown(self) -> None:
         pass
@@ -81,6 +85,14 @@ class BundleReceiver(WeightTransferEngine):
     @property
     def _tied(self) -> bool:
         return bool(getattr(self.model_config.hf_config, "tie_word_embeddings", False))
+
+    def _abort(self) -> None:
+        """Forget what half-open layers have buffered: it would spoil the next, good update."""
+        for layer in self.model.modules():
+            info = get_layerwise_info(layer)
+            info.loaded_weights.clear()
+            info.load_numel = 0
+        self._close()
 
     def _close(self) -> None:
         finalize_layerwise_reload(self.model, self.model_config)

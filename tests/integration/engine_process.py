@@ -1,7 +1,7 @@
-"""A real rollout engine in a process of its own, and the learner's side of a sync done by transformers.
+"""A real rollout engine in a process of its own, and the learner's side of a sync by transformers.
 
-vLLM initialises torch.distributed and replaces `torch.set_num_threads` in its process: a test process
-that other tests share is no place for it.
+vLLM initialises torch.distributed and replaces `torch.set_num_threads` in its process: a test
+process that other tests share is no place for it.
 """
 
 from __future__ import annotations
