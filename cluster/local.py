@@ -20,17 +20,6 @@ from tailor_rl.errors import ConfigError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 OBJECT_STORE_BYTES = 512 << 20
-# What never travels to a cluster with the code: environments, results, caches and version control.
-NOT_SHIPPED = (
-    ".venv",
-    "runs",
-    ".git",
-    "benchmarks/results",
-    "build",
-    "dist",
-    "**/__pycache__",
-    ".*_cache",
-)
 
 
 def in_ray_job() -> bool:
@@ -93,7 +82,7 @@ def _join(address: str) -> None:
     import ray
 
     # A job's working directory is set by whoever submitted it; setting it twice is an error in Ray.
-    code = None if in_ray_job() else {"working_dir": str(CHECKOUT), "excludes": list(NOT_SHIPPED)}
+    code = None if in_ray_job() else {"working_dir": str(CHECKOUT)}
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", runtime_env=code)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:

@@ -1,7 +1,7 @@
 """Hands a run to a Ray cluster as a job, and shows its log until it ends.
 
-The checkout travels as the job's working directory, without environments, results and caches. It is
-a temporary copy over there, so the run folder must be outside of it: an absolute path that the
+The checkout travels as the job's working directory, without what .rayignore and .gitignore name. It
+is a temporary copy over there, so the run folder must be outside of it: an absolute path that the
 cluster can write.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shlex
 from collections.abc import Callable, Sequence
@@ -17,14 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from cluster.local import CHECKOUT, NOT_SHIPPED, secure_token
+import stamina
+
+from cluster.local import CHECKOUT, secure_token
 from tailor_rl.config.load import load_config
 from tailor_rl.config.schema import RunConfig
-from tailor_rl.errors import ConfigError
+from tailor_rl.errors import ConfigError, TailorError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
+START_S = 60.0  # a cluster that was just started takes its first job within this time
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -37,11 +41,11 @@ class Job:
 
     @property
     def runtime_env(self) -> dict[str, object]:
-        return {"working_dir": str(CHECKOUT), "excludes": list(NOT_SHIPPED), "env_vars": self.env}
+        return {"working_dir": str(CHECKOUT), "env_vars": self.env}
 
     def as_command(self, address: str) -> str:
         """The same submission by hand."""
-        details = json.dumps({"excludes": list(NOT_SHIPPED), "env_vars": self.env})
+        details = json.dumps({"env_vars": self.env})
         return (
             f"RAY_AUTH_MODE=token ray job submit --address {shlex.quote(address)} "
             f"--working-dir {shlex.quote(str(CHECKOUT))} "
@@ -69,7 +73,7 @@ def submit(
     job = make_job(config, overrides, cfg=cfg, address=address, runs_dir=runs_dir, name=name)
     client = _connect(address)
     echo(f"equivalent to: {job.as_command(address)}")
-    submission = client.submit_job(entrypoint=job.entrypoint, runtime_env=job.runtime_env)
+    submission = _send(client, job)
     echo(f"submitted as {submission}")
     if not follow:
         return 0
@@ -134,14 +138,37 @@ def _connect(address: str) -> JobSubmissionClient:
         secure_token()
     from ray.job_submission import JobSubmissionClient
 
+    # It tells of every file that it does not upload.
+    logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         return JobSubmissionClient(address)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ConfigError(
-            f"no job server at {address}: {reason.rstrip('.')}; start one with `ray start --head`, "
+            f"no job server at {address}: {_first_line(error)}; start one with `ray start --head`, "
             "and use the same token (RAY_AUTH_TOKEN_PATH) on both sides"
         ) from error
+
+
+def _send(client: JobSubmissionClient, job: Job) -> str:
+    """The job's id. A cluster that has just started says "try again later", and is asked again."""
+    try:
+        for attempt in stamina.retry_context(on=_too_early, attempts=None, timeout=START_S):
+            with attempt:
+                return str(
+                    client.submit_job(entrypoint=job.entrypoint, runtime_env=job.runtime_env)
+                )
+    except RuntimeError as error:
+        raise TailorError(f"the cluster refused the job: {_first_line(error)}") from error
+    raise AssertionError("stamina returns or raises")
+
+
+def _too_early(error: Exception) -> bool:
+    return "No available agent" in str(error)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 async def _follow(client: JobSubmissionClient, submission: str, echo: Callable[[str], None]) -> int:
