@@ -196,11 +196,16 @@ def sigterm_as_interrupt() -> Iterator[Callable[[], bool]]:
         received = True
         signal.raise_signal(signal.SIGINT)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, interrupt)
+    if before[signal.SIGINT] is signal.SIG_IGN:
+        # A script's background job ignores Ctrl-C: SIGTERM, sent on as one, would be lost.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield lambda: received
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

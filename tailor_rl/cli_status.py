@@ -59,7 +59,7 @@ def as_text(status: Status) -> str:
         lines.append(f"  {status.error}")
     for stage, state in status.stages.items():
         spent = status.spent.get(stage, {})
-        amounts = ", ".join(f"{name.replace('_', ' ')} {n:,.0f}" for name, n in spent.items())
+        amounts = ", ".join(f"{name.replace('_', ' ')} {_amount(n)}" for name, n in spent.items())
         lines.append(f"  {stage:<14} {state:<9} {amounts}".rstrip())
     if status.last_metrics:
         lines.append(f"  last step      {_figures(status.last_metrics)}")
@@ -70,6 +70,10 @@ def as_text(status: Status) -> str:
             f"{row.get('metric')} {100 * row.get('value', float('nan')):.1f} %"
         )
     return "\n".join(lines)
+
+
+def _amount(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:,.1f}"
 
 
 def _figures(row: dict[str, Any]) -> str:

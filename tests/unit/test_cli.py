@@ -317,6 +317,19 @@ def test_a_signal_stops_a_run_and_says_how_to_go_on(
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_a_background_job_that_ignores_ctrl_c_still_ends_on_sigterm(here: Path) -> None:
+    def launch(config: Any, folder: RunFolder, screen: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert ended(here, launch) == 143
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("code", [15, 143])
 def test_an_exit_made_of_sigterm_by_others_is_one(here: Path, code: int) -> None:
     def launch(config: Any, folder: RunFolder, screen: Any) -> None:
