@@ -33,7 +33,6 @@ HISTORY = 60  # points of a sparkline
 BLOCKS = "▁▂▃▄▅▆▇█"
 # metrics.jsonl key -> how it is called in one line, in this order
 IN_LINE = {
-    "loss": "loss",
     "reward": "reward",
     "informative": "informative",
     "entropy": "entropy",
@@ -71,7 +70,9 @@ def make_screen(plain: bool | None = None, *, console: Console | None = None) ->
 
 def metrics_line(metrics: Mapping[str, float]) -> str:
     """The few metrics worth a place in one line. Example: "reward 0.412  entropy 0.83  lag 1"."""
-    shown = [f"{name} {figure(metrics[key])}" for key, name in IN_LINE.items() if key in metrics]
+    # A policy loss hovers around 0 and says nothing; a supervised one is all there is.
+    names = IN_LINE if "reward" in metrics else {"loss": "loss"}
+    shown = [f"{name} {figure(metrics[key])}" for key, name in names.items() if key in metrics]
     return "  ".join(shown)
 
 
@@ -188,7 +189,7 @@ class PlainScreen:
             return
         seconds = round(self._clock() - self._began)
         stamp = f"{seconds // 3600:02d}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
-        encoding = self._file.encoding or "utf-8"
+        encoding = getattr(self._file, "encoding", None) or "utf-8"  # StringIO has none
         safe = line.encode(encoding, errors="backslashreplace").decode(encoding)
         try:
             self._file.write(f"{stamp}  {safe}\n")

@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tailor_rl.errors import RunFolderError
 from tailor_rl.printable import one_line
+from tailor_rl.runs.files import read_json, read_lines
 from tailor_rl.types import Evaluation
 
 STAGE_LABELS = {"base": "base", "sft": "after SFT", "rl": "after RL"}
@@ -58,36 +60,34 @@ class Summary:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a .jsonl file, without lines torn by a kill; [] where there is no file."""
-    return list(_objects(path)) if path.is_file() else []
-
-
-def _objects(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    """The rows of a .jsonl file; [] where there is none. RunFolderError names a damaged line."""
+    rows = []
+    for number, line in enumerate(read_lines(path), start=1):
         try:
             row = json.loads(line)
         except json.JSONDecodeError:
-            continue
-        if isinstance(row, dict):
-            yield row
+            row = None
+        if not isinstance(row, dict):
+            raise RunFolderError(f"{path}, line {number} is damaged: remove the line")
+        rows.append(row)
+    return rows
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """A JSON file that holds one object; {} where there is none or it is unreadable."""
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8", errors="replace"))
-    except json.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}
+    """A JSON file that holds one object; {} where there is none. RunFolderError if damaged."""
+    return read_json(path) if path.is_file() else {}
 
 
 def read_evaluations(run_path: Path) -> list[Evaluation]:
     """The rows of evaluations.jsonl, in file order; keys that are not known here are left out."""
-    names = [f.name for f in fields(Evaluation)]
-    rows = read_rows(run_path / "evaluations.jsonl")
-    return [Evaluation(**{n: r[n] for n in names}) for r in rows if all(n in r for n in names)]
+    names = [field.name for field in fields(Evaluation)]
+    path = run_path / "evaluations.jsonl"
+    try:
+        return [Evaluation(**{name: row[name] for name in names}) for row in read_rows(path)]
+    except KeyError as error:
+        raise RunFolderError(
+            f"{path} has a row without {error}: it was written by another version of tailor_rl"
+        ) from error
 
 
 def split_label(split: str) -> str:
@@ -105,7 +105,10 @@ def interval(row: Evaluation) -> str:
 
 
 def summarise(run_path: Path) -> Summary:
-    """Reads evaluations.jsonl and ledger.json of a run folder; either may be missing."""
+    """Reads evaluations.jsonl and ledger.json of a run folder; either may be missing.
+
+    Raises RunFolderError for a damaged one.
+    """
     rows = [r for r in read_evaluations(run_path) if r.split == "test" or r.split.startswith("ood")]
     cells: dict[tuple[str, str, int], Evaluation] = {}
     for row in sorted(
@@ -122,7 +125,7 @@ def summarise(run_path: Path) -> Summary:
         ks=tuple(sorted({key[2] for key in cells})),
         cells=cells,
         verdicts=tuple(_verdicts(stages, splits, cells)),
-        ledger={stage: amounts for stage, amounts in ledger.items() if isinstance(amounts, dict)},
+        ledger=ledger,
         missing=tuple(_missing(stages, ledger)),
         report=run_path / "report.html",
     )
