@@ -208,6 +208,8 @@ def _build(settings: dict[str, Any], *, threads: int) -> Any:
     """vLLM's LLMEngine, warm. Runs on the thread that steps it: OpenMP counts are per thread."""
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # no other processes, no copies to them
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    # Else tensor parallelism on CPU pins each worker to a NUMA node of its own, or does not start.
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     import torch
