@@ -6,7 +6,7 @@ Knows nothing about DeepSpeed or Ray: a rank is a handle whose methods are calle
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,9 +93,9 @@ class LearnerGroup:
 
         Raises LearnerError when the ranks hold other weights by now.
         """
-        first = self._guard(0, "weights", self._ranks[0].put("weights", step=version.step))
+        first = self._guard(0, self._ranks[0].put, "weights", step=version.step)
         others = [
-            self._guard(i, "weights", rank.call("weights", step=version.step))
+            self._guard(i, rank.call, "weights", step=version.step)
             for i, rank in enumerate(self._ranks)
             if i > 0
         ]
@@ -128,14 +128,19 @@ class LearnerGroup:
     async def _each(self, method: str, args: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Rank i gets args[i]. The first failure is raised at once: the rest wait for the dead."""
         pairs = zip(self._ranks, args, strict=True)
-        calls = [
-            self._guard(i, method, rank.call(method, *own)) for i, (rank, own) in enumerate(pairs)
-        ]
+        calls = [self._guard(i, rank.call, method, *own) for i, (rank, own) in enumerate(pairs)]
         return await _together(calls)
 
-    async def _guard(self, index: int, method: str, call: Coroutine[Any, Any, Any]) -> Any:
+    async def _guard(
+        self,
+        index: int,
+        call: Callable[..., Awaitable[Any]],
+        method: str,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
         try:
-            return await call
+            return await call(method, *args, **kwargs)
         except TailorError:
             raise
         except Exception as e:
