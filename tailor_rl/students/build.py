@@ -143,9 +143,9 @@ def _batches(
 
 def _encode(tokenizer: PreTrainedTokenizerFast, corpus: Corpus, count: int) -> Iterator[Example]:
     documents = [corpus.document() for _ in range(count)]
-    prompts = tokenizer(
-        [f"<|im_start|>user\n{prompt}{END}\n<|im_start|>assistant\n" for prompt, _ in documents]
-    )["input_ids"]
+    prompts = tokenizer([f"<|user|>{prompt}{END}<|assistant|>" for prompt, _ in documents])[
+        "input_ids"
+    ]
     completions = tokenizer([completion + END for _, completion in documents])["input_ids"]
     for prompt, completion in zip(prompts, completions, strict=True):
         yield prompt + completion, len(prompt)

@@ -24,12 +24,13 @@ Roles = tuple[bool, ...]
 class Mixture:
     """Weights of the kinds of documents; they need not sum to 1."""
 
+    recite_claim: float = 1.5
     judge_claim: float = 1.0
     judge_claims: float = 3.0
     examine_cases: float = 3.0
     next_case: float = 1.0
     set_roles: float = 2.0
-    list_facts: float = 0.5
+    list_facts: float = 1.5
     guess: float = 1.0
     one_case: float = 1.5
     two_cases: float = 1.5
@@ -49,12 +50,14 @@ class Upbringing:
     ) -> None:
         self._rng = Random(f"upbringing/{seed}")
         self._people, self._leaf_share, self._depth = tuple(people), leaf_share, depth
+        self._trust = 0.5
         self._kinds = [field.name for field in fields(Mixture)]
         weights = Mixture(**(mixture or {}))
         self._weights = [getattr(weights, kind) for kind in self._kinds]
 
     def document(self) -> tuple[str, str]:
         kind = self._rng.choices(self._kinds, self._weights)[0]
+        self._trust = self._rng.choice((0.5, 0.85, 0.85))
         puzzle = self._puzzle()
         style = _random_style(self._rng)
         solver = Solver(puzzle.names, puzzle.statements, style, rng=self._rng)
@@ -77,7 +80,14 @@ class Upbringing:
                 return puzzle
 
     def _roles(self, puzzle: Puzzle) -> Roles:
-        return tuple(self._rng.random() < 0.5 for _ in puzzle.names)
+        """Honest more often than not: with even odds "knight vs lying false" is an exclusive or, of
+        which no part predicts anything alone, and a small model takes very long to see it.
+        """
+        return tuple(self._rng.random() < self._trust for _ in puzzle.names)
+
+    def _recite_claim(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
+        person = self._rng.randrange(puzzle.num_people)
+        return f"What does {puzzle.names[person]} say?", f"{solver.claim(person)}."
 
     def _judge_claim(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         roles, person = self._roles(puzzle), self._rng.randrange(puzzle.num_people)
@@ -143,7 +153,7 @@ class Upbringing:
         return " ".join([*lines, self._answer(puzzle, roles)])
 
     def _answer(self, puzzle: Puzzle, roles: Roles) -> str:
-        return f"<answer>{spoken_answer(puzzle.names, roles)}</answer>"
+        return f"<answer> {spoken_answer(puzzle.names, roles)}</answer>"
 
 
 def _random_style(rng: Random) -> Style:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from tailor_rl.tasks.knights.statements import LEAVES, Statement, holds, sample_statement, words
+from tailor_rl.tasks.knights.statements import LEAVES, Statement, holds, sample_statement
 
 NAMES = (
     "Ann", "Bob", "Cal", "Dee", "Eli", "Fay", "Gus", "Hal",
@@ -30,9 +30,6 @@ class Puzzle:
     @property
     def num_people(self) -> int:
         return len(self.names)
-
-    def claim(self, person: int) -> str:
-        return words(self.statements[person], self.names)
 
 
 def consistent(statements: Sequence[Statement], roles: Sequence[bool]) -> bool:

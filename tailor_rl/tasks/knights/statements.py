@@ -78,24 +78,30 @@ def _distinct(draw: Callable[[], Statement], count: int) -> list[Statement]:
     return parts
 
 
-def words(statement: Statement, names: Sequence[str]) -> str:
-    """The statement in English: "Bob is a knave and Cal is not a knight"; nested joints get
-    brackets.
+def words(statement: Statement, names: Sequence[str], *, terse: bool = False) -> str:
+    """The statement in English: "Bob is a knave and Cal is not a knight"; terse: "Bob knave and
+    Cal not knight". Nested joints get brackets.
     """
     kind, *parts = statement
-    if kind in LEAVES:
-        return f"{names[parts[0]]} is a {kind}"
-    if kind == "not" and parts[0][0] in LEAVES:
-        return f"{names[parts[0][1]]} is not a {parts[0][0]}"
-    spoken = [_inner(part, names) for part in parts]
+    if is_atom(statement):
+        role, person = (kind, parts[0]) if kind in LEAVES else parts[0]
+        negation = "" if kind in LEAVES else "not "
+        return f"{names[person]} {negation if terse else f'is {negation}a '}{role}"
     if kind == "not":
-        return f"not {spoken[0]}"
+        return f"not ({words(parts[0], names, terse=terse)})"
+    spoken = [words(part, names, terse=terse) for part in parts]
+    spoken = [
+        text if is_atom(part) else f"({text})" for text, part in zip(spoken, parts, strict=True)
+    ]
+    return joined(kind, spoken, terse=terse)
+
+
+def joined(kind: str, parts: Sequence[str], *, terse: bool = True) -> str:
     if kind == "if":
-        return f"if {spoken[0]} then {spoken[1]}"
-    return (" if and only if " if kind == "iff" else f" {kind} ").join(spoken)
+        return f"if {parts[0]} then {parts[1]}"
+    return (" if and only if " if kind == "iff" and not terse else f" {kind} ").join(parts)
 
 
-def _inner(statement: Statement, names: Sequence[str]) -> str:
-    text = words(statement, names)
-    plain = statement[0] in LEAVES or (statement[0] == "not" and statement[1][0] in LEAVES)
-    return text if plain else f"({text})"
+def is_atom(statement: Statement) -> bool:
+    """A leaf or a negated leaf: what is judged in one go."""
+    return statement[0] in LEAVES or (statement[0] == "not" and statement[1][0] in LEAVES)

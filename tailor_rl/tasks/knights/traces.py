@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from tailor_rl.tasks.knights.statements import LEAVES, Statement, holds, people_in
+from tailor_rl.tasks.knights.statements import Statement, holds, is_atom, joined, people_in, words
 from tailor_rl.tasks.knights.wording import spoken_answer, spoken_case, word_of_honour
 
 Roles = tuple[bool, ...]
@@ -36,7 +36,7 @@ class Style:
     facts_first: bool = False  # the claims are listed before any assumption
     verify: bool = False  # the case that fits is judged a second time before answering
     retract: Literal["explicit", "next", "silent"] = "explicit"
-    numbered: bool = False  # a table-like list of numbered cases
+    numbered: bool = False  # cases carry numbers, like the rows of a table
 
 
 RULE_BASED = Style(method="grow")
@@ -68,7 +68,7 @@ class Solver:
             found = tuple(self._rng.random() < 0.5 for _ in self.names)
         elif self.style.verify:
             self._lines.extend(self.check_again(found))
-        self._lines.append(f"<answer>{spoken_answer(self.names, found)}</answer>")
+        self._lines.append(f"<answer> {spoken_answer(self.names, found)}</answer>")
         return " ".join(self._lines)
 
     def facts(self) -> str:
@@ -98,7 +98,7 @@ class Solver:
         if self._slip and self._rng.random() < self._slip:
             value = not value
         weighed = _weighed(self.statements[person], self.names, roles)
-        total = "" if _is_atom(self.statements[person]) else f": {_truth(value)}"
+        total = "" if is_atom(self.statements[person]) else f": {_truth(value)}"
         if not total and value != holds(self.statements[person], roles):
             weighed = f"{weighed.rpartition(' ')[0]} {_truth(value)}"
         fits = value == roles[person]
@@ -164,8 +164,7 @@ class Solver:
 
     def _set_role(self, newest: int, roles: dict[int, bool]) -> tuple[list[str], bool]:
         """ "Let Bob knave.", then every claim that this decides, up to the first conflict."""
-        opening = f"Step {len(roles)}:" if self.style.numbered else "Let"
-        lines = [f"{opening} {self.names[newest]} {word_of_honour(roles[newest])}."]
+        lines = [f"Let {self.names[newest]} {word_of_honour(roles[newest])}."]
         known = [roles.get(i, False) for i in range(len(self.names))]
         for speaker in self._everybody():
             needed = people_in(self.statements[speaker]) | {speaker}
@@ -185,49 +184,25 @@ class Solver:
         return people if self.style.check_forward else people[::-1]
 
     def claim(self, person: int) -> str:
-        return f"{self.names[person]} says {_terse(self.statements[person], self.names)}"
-
-
-def _terse(statement: Statement, names: Sequence[str]) -> str:
-    """ "Cal knight and Ann not knave": a claim without articles."""
-    kind, *parts = statement
-    if kind in LEAVES:
-        return f"{names[parts[0]]} {kind}"
-    if _is_atom(statement):
-        return f"{names[parts[0][1]]} not {parts[0][0]}"
-    if kind == "not":
-        return f"not ({_terse(parts[0], names)})"
-    return _joined(kind, [_bracketed(_terse(part, names), part) for part in parts])
+        return f"{self.names[person]} says {words(self.statements[person], self.names, terse=True)}"
 
 
 def _weighed(statement: Statement, names: Sequence[str], roles: Sequence[bool]) -> str:
     """The claim with every atom set beside the assumption: "Cal knight vs lying false"."""
     kind, *parts = statement
-    if _is_atom(statement):
+    if is_atom(statement):
         person = parts[0][1] if kind == "not" else parts[0]
         beside = word_of_honour(roles[person])
-        return f"{_terse(statement, names)} vs {beside} {_truth(holds(statement, roles))}"
+        return (
+            f"{words(statement, names, terse=True)} vs {beside} {_truth(holds(statement, roles))}"
+        )
     if kind == "not":
         return f"not ({_weighed(parts[0], names, roles)})"
     values = [_weighed(part, names, roles) for part in parts]
     for i, part in enumerate(parts):
-        if not _is_atom(part):
+        if not is_atom(part):
             values[i] = f"({values[i]}: {_truth(holds(part, roles))})"
-    return _joined(kind, values)
-
-
-def _joined(kind: str, parts: Sequence[str]) -> str:
-    if kind == "if":
-        return f"if {parts[0]} then {parts[1]}"
-    return f" {kind} ".join(parts)
-
-
-def _bracketed(text: str, statement: Statement) -> str:
-    return text if _is_atom(statement) else f"({text})"
-
-
-def _is_atom(statement: Statement) -> bool:
-    return statement[0] in LEAVES or (statement[0] == "not" and statement[1][0] in LEAVES)
+    return joined(kind, values)
 
 
 def _truth(value: bool) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tailor_rl.tasks.knights.puzzle import Puzzle
-from tailor_rl.tasks.knights.statements import Statement
+from tailor_rl.tasks.knights.statements import Statement, words
 
 _INTRODUCTION = "Knights tell the truth, knaves lie."
-_QUESTION = "Who is a knight and who is a knave?"
+_QUESTION = "Who is who?"
 _FULL_INTRODUCTION = (
     "On an island everybody is either a knight, who only says true things, or a knave, "
     "who only says false things."
@@ -27,9 +27,12 @@ def ask(puzzle: Puzzle, *, style: str) -> str:
     """The prompt: "short" for students that were raised on it, "full" says what a stranger needs to
     know.
     """
-    claims = " ".join(f"{name} says {puzzle.claim(i)}." for i, name in enumerate(puzzle.names))
-    if style == "short":
-        claims = claims.replace(" if and only if ", " iff ")
+    short = style == "short"
+    claims = " ".join(
+        f"{name} says {words(said, puzzle.names, terse=short)}."
+        for name, said in zip(puzzle.names, puzzle.statements, strict=True)
+    )
+    if short:
         return f"{_INTRODUCTION} {claims} {_QUESTION}"
     example = ", ".join(
         f"{name} is a {'knave' if i % 2 else 'knight'}" for i, name in enumerate(puzzle.names)
@@ -92,7 +95,7 @@ class ReadPuzzle:
 
 _CLAIM = re.compile(r"([A-Z][a-z]+) says ([^.]+)\.")
 _IFF = ("iff", "if and only if")
-_TOKEN = re.compile(r"[()]|if and only if|\w+ is (?:not )?a \w+|\w+")
+_TOKEN = re.compile(r"[()]|if and only if|\w+ (?:is )?(?:not )?(?:a )?kn(?:ight|ave)|\w+")
 
 
 def read_puzzle(prompt: str) -> ReadPuzzle:
@@ -137,11 +140,12 @@ def _operand(tokens: list[str], names: Sequence[str]) -> Statement:
         inner = _parse(tokens, names)
         _expect(tokens, ")")
         return inner
-    name, _, role = token.replace(" is not a ", " is a ").partition(" is a ")
+    name, _, rest = token.partition(" ")
+    role = rest.rpartition(" ")[2]
     if name not in names or role not in ("knight", "knave"):
         raise UnreadablePuzzle(f"cannot read {token!r} in a claim")
     leaf = (role, names.index(name))
-    return ("not", leaf) if " is not a " in token else leaf
+    return ("not", leaf) if "not " in rest else leaf
 
 
 def _expect(tokens: list[str], word: str) -> None:
