@@ -37,6 +37,7 @@ def build_student(
 ) -> Path:
     """Train the student of a recipe from scratch and save it to `out`; returns `out`."""
     import torch
+    from transformers import AutoTokenizer
 
     overrides = {"tokens": tokens, "threads": threads}
     recipe = read_recipe(recipe_path, {k: v for k, v in overrides.items() if v is not None})
@@ -44,11 +45,14 @@ def build_student(
     torch.manual_seed(recipe.training.seed)
     tokenizer = train_tokenizer(_texts(recipe), vocabulary=recipe.shape.vocabulary)
     model = new_model(recipe.shape, tokenizer)
+    # Read back as everybody will read it: transformers splits digits by the model's family.
+    for part in (model, tokenizer):
+        part.save_pretrained(out)
+    tokenizer = AutoTokenizer.from_pretrained(out)
     log(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens")
     corpus = recipe.corpus.make(seed=recipe.training.seed)
     figures = train(model, tokenizer, corpus, recipe.training, log=log)
     model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
     card = {"recipe": recipe.model_dump(), "training": figures, "corpus_hash": _corpus_hash(recipe)}
     (out / "student.json").write_text(json.dumps(card, indent=2) + "\n")
     return out

@@ -87,12 +87,12 @@ class Upbringing:
 
     def _recite_claim(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         person = self._rng.randrange(puzzle.num_people)
-        return f"What does {puzzle.names[person]} say?", f"{solver.claim(person)}."
+        return f"What does {puzzle.names[person]} say?", f"Fact: {solver.claim(person)}."
 
     def _judge_claim(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         roles, person = self._roles(puzzle), self._rng.randrange(puzzle.num_people)
         request = f"Judge {puzzle.names[person]} if {spoken_case(puzzle.names, roles)}."
-        return request, solver.judge(person, roles)[0]
+        return request, f"Judged: {solver.judge(person, roles)[0]}"
 
     def _judge_claims(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         """Every claim, conflicts or not: many judgements for one prompt."""
@@ -100,7 +100,9 @@ class Upbringing:
         people = range(puzzle.num_people)
         order = people if solver.style.check_forward else people[::-1]
         lines = [solver.judge(person, roles)[0] for person in order]
-        return f"Judge everybody if {spoken_case(puzzle.names, roles)}.", " ".join(lines)
+        return f"Judge everybody if {spoken_case(puzzle.names, roles)}.", " ".join(
+            ["Judged:", *lines]
+        )
 
     def _examine_cases(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         """Up to three cases that the prompt names, each up to its first conflict."""
