@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -195,7 +196,8 @@ def _span(values: set[int] | set[float]) -> str:
 
 
 def _figures_table(summary: Summary, *, wide: bool) -> Table:
-    table = Table(title=Text(f"{one_line(summary.run)}: % solved, 95 % interval over problems"))
+    title = Text(f"{one_line(summary.run)}: % solved, 95 % interval over problems")
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
     table.caption = sample_sizes(summary)
     table.add_column("")
     table.add_column("")
@@ -230,14 +232,20 @@ def totals(ledger: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 def _ledger_table(ledger: Mapping[str, Mapping[str, float]]) -> Table:
-    columns = used_columns(ledger)
-    table = Table(title="spent", show_footer=True)
-    table.add_column("stage", footer="total")
-    total = totals(ledger)
+    # Without lines and with headings of two words on two lines it fits into 80 columns.
+    table = Table(title="spent", show_footer=True, box=None, padding=(0, 1, 0, 0))
+    table.add_column("stage", footer="total", no_wrap=True)
+    columns, total = used_columns(ledger), totals(ledger)
     for name in columns:
-        label = Text(LEDGER_COLUMNS.get(name, one_line(name, 40)))
-        table.add_column(label, footer=f"{total[name]:,.0f}", justify="right")
+        label = LEDGER_COLUMNS.get(name, one_line(name, 40).replace("_", " "))
+        heading = Text(label.replace(" ", "\n"))
+        table.add_column(heading, footer=_amount(total[name]), justify="right", vertical="bottom")
     for stage, amounts in ledger.items():
-        figures = (f"{amounts[name]:,.0f}" if amounts.get(name) else "" for name in columns)
-        table.add_row(Text(one_line(stage, 40)), *figures)
+        figures = (_amount(amounts[name]) if amounts.get(name) else "" for name in columns)
+        table.add_row(Text(one_line(stage, 40).replace("_", " ")), *figures)
     return table
+
+
+def _amount(value: float) -> str:
+    """Exact up to 9,999,999, then 12.3M: the files and the report have every digit."""
+    return f"{value:,.0f}" if value < 1e7 else f"{value / 1e6:,.1f}M"

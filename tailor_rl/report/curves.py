@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 360, 200
 LEFT, RIGHT, TOP, BOTTOM = 48, 14, 10, 36
-SMOOTHED_FROM = 30  # points from which a running mean is drawn over the raw line
+SMOOTHED_FROM = 50  # points from which a running mean is drawn over the raw line
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +73,22 @@ def share(value: float) -> str:
     return f"{100 * value:g} %"
 
 
-def running_mean(points: Sequence[Point], window: int) -> tuple[Point, ...]:
-    """Each y replaced by the mean of itself and the up to `window` - 1 points before."""
+def running_mean(points: Sequence[Point], reach: int) -> tuple[Point, ...]:
+    """Each y replaced by the mean over itself and up to `reach` points on either side.
+
+    Centred, because a mean of the past alone would draw every rise later than it was.
+    """
     means = []
     for i, point in enumerate(points):
-        recent = points[max(0, i - window + 1) : i + 1]
-        means.append(Point(point.x, sum(p.y for p in recent) / len(recent)))
+        near = points[max(0, i - reach) : i + reach + 1]
+        means.append(Point(point.x, sum(p.y for p in near) / len(near)))
     return tuple(means)
 
 
-def smoothing_window(series: Series) -> int:
-    """Points of the running mean drawn over a series; 1 where none is."""
+def smoothing_reach(series: Series) -> int:
+    """Points on either side in the running mean drawn over a series; 0 where none is."""
     num = len(series.drawable())
-    return 1 if series.measured or num < SMOOTHED_FROM else max(3, num // 15)
+    return 0 if series.measured or num < SMOOTHED_FROM else max(2, num // 30)
 
 
 class _Frame:
@@ -110,12 +113,12 @@ class _Frame:
 
 
 def line_chart(title: str, series: Sequence[Series], *, x_label: str, percent: bool) -> Markup:
-    """An SVG element. The y axis starts at 0 unless something is below; at least one point."""
+    """An SVG element. Both axes start at 0 unless something is below; at least one point."""
     drawn = [p for s in series for p in s.drawable()]
     heights = [p.y for p in drawn] + [p.high for p in drawn if p.high is not None]
     lows = [p.y for p in drawn] + [p.low for p in drawn if p.low is not None]
-    y_ticks = ticks(min(0.0, *lows), max(heights), most=4)
-    x_range = (min(p.x for p in drawn), max(p.x for p in drawn))
+    y_ticks = ticks(min(0.0, *lows), max(heights))
+    x_range = (min(0.0, *(p.x for p in drawn)), max(p.x for p in drawn))
     frame = _Frame(x_range, y_ticks)
     parts = [_y_axis(frame, y_ticks, share if percent else count), _x_axis(frame, x_range, x_label)]
     parts += [_drawn_series(frame, s, f"s{i}", percent) for i, s in enumerate(series)]
@@ -164,11 +167,11 @@ def _drawn_series(frame: _Frame, series: Series, css: str, percent: bool) -> str
         upper = [Point(p.x, p.high) for p in bounded if p.high is not None]
         lower = [Point(p.x, p.low) for p in reversed(bounded) if p.low is not None]
         parts.append(f'<polygon class="band {css}" points="{frame.path([*upper, *lower])}"/>')
-    window = smoothing_window(series)
-    raw = "raw" if window > 1 else "line"
+    reach = smoothing_reach(series)
+    raw = "raw" if reach else "line"
     parts.append(f'<polyline class="{raw} {css}" points="{frame.path(points)}"/>')
-    if window > 1:
-        mean = frame.path(running_mean(points, window))
+    if reach:
+        mean = frame.path(running_mean(points, reach))
         parts.append(f'<polyline class="line {css}" points="{mean}"/>')
     if series.measured or len(points) == 1:
         parts += [_marker(frame, series.label, point, css, percent) for point in points]
@@ -208,9 +211,8 @@ def interval_chart(title: str, rows: Sequence[tuple[str, Sequence[Dot]]], *, top
         y = first + row_height * i
         css = "s0" if i == len(rows) - 1 else "s1"
         parts.append(f'<text class="row" x="0" y="{y + 4}">{escape(label)}</text>')
-        offset = 6 if len(dots) > 1 else 0
         for j, dot in enumerate(dots):
-            parts.append(_interval(dot, x, y + (2 * j - 1) * offset if offset else y, css))
+            parts.append(_interval(dot, x, y + 6 * (2 * j - len(dots) + 1), css))
     return _svg(title, height, parts)
 
 
@@ -219,5 +221,5 @@ def _interval(dot: Dot, x: Callable[[float], float], y: float, css: str) -> str:
     title = escape(f"{dot.label}: {100 * dot.value:.1f} % [{low:.1f}, {high:.1f}]")
     line = f'<line class="interval {css}" x1="{x(dot.low)}" x2="{x(dot.high)}" y1="{y}" y2="{y}"/>'
     kind = "full" if dot.main else "hollow"
-    circle = f'<circle class="{kind} {css}" cx="{x(dot.value)}" cy="{y}" r="4"/>'
+    circle = f'<circle class="{kind} {css}" cx="{x(dot.value)}" cy="{y}" r="3.4"/>'
     return f"<g><title>{title}</title>{line}{circle}</g>"

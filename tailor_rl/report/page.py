@@ -20,7 +20,7 @@ from tailor_rl.report.curves import (
     Series,
     interval_chart,
     line_chart,
-    smoothing_window,
+    smoothing_reach,
     ticks,
 )
 from tailor_rl.report.reading import (
@@ -70,7 +70,7 @@ CURVES = (
     Curve("Length", "mean tokens of an answer", "rl", {"response_tokens": "length"}),
     Curve(
         "Log-probability difference",
-        "learner against rollout engine, mean |difference| a token",
+        "mean |learner - rollout engine| a token",
         "rl",
         {"logprob_difference_mean": "difference"},
     ),
@@ -218,11 +218,11 @@ def _accuracy(rows: Sequence[Evaluation], x_of_step: Mapping[int, float]) -> lis
 def _chart(
     title: str, unit: str, series: Sequence[Series], *, x_label: str, percent: bool
 ) -> Chart:
-    window = max(smoothing_window(s) for s in series)
+    reach = max(smoothing_reach(s) for s in series)
     return Chart(
         title=title,
         unit=unit,
         legend=tuple(s.label for s in series) if len(series) > 1 else (),
-        note=f"thick: mean of the last {window} steps" if window > 1 else "",
+        note=f"thick: mean of {2 * reach + 1} steps" if reach else "",
         svg=line_chart(title, series, x_label=x_label, percent=percent),
     )

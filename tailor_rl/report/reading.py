@@ -149,7 +149,7 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, s
             yield from flatten(item, f"{prefix}{key}.")
         else:
             shown = ", ".join(map(str, item)) if isinstance(item, list) else item
-            yield printable(f"{prefix}{key}"), "default" if shown is None else excerpt(shown)
+            yield printable(f"{prefix}{key}"), "not set" if shown is None else excerpt(shown)
 
 
 @dataclass(frozen=True, slots=True)
