@@ -12,7 +12,15 @@ import pytest
 
 from tailor_rl.errors import RunFolderError
 from tailor_rl.report import write_report
-from tailor_rl.report.curves import Point, Series, line_chart, running_mean, ticks
+from tailor_rl.report.curves import (
+    Dot,
+    Point,
+    Series,
+    interval_chart,
+    line_chart,
+    running_mean,
+    ticks,
+)
 from tailor_rl.report.page import curve_charts
 from tailor_rl.summary import read_rows
 from tests.sample_run import (
@@ -275,3 +283,12 @@ def test_points_are_drawn_to_scale() -> None:
     series = Series("s", (Point(0, 0.0), Point(5, 0.5), Point(10, 1.0)))
     svg = line_chart("t", [series], x_label="x", percent=False)
     assert 'points="48.0,164.0 197.0,87.0 346.0,10.0"' in svg
+
+
+def test_labels_of_charts_are_escaped() -> None:
+    dot = Dot("<i>", 0.5, 0.4, 0.6, main=True)
+    svg = interval_chart("<b>", [("<u>", [dot])], top=1.0)
+    series = Series("<i>", (Point(0, 0.5),), measured=True)
+    svg += line_chart("<b>", [series], x_label="<u>", percent=True)
+    assert not re.search("<[ibu]>", svg)
+    assert svg.count("&lt;u&gt;") == 3
