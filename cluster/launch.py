@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 from actors.pool import EnginePool
@@ -27,6 +26,7 @@ from learners.settings import PolicySettings, SFTSettings
 from tailor_rl.chat import ChatTokens
 from tailor_rl.concurrency import together
 from tailor_rl.config.schema import RunConfig
+from tailor_rl.config.student import fetch_student
 from tailor_rl.errors import TailorError
 from tailor_rl.pipeline import tailor
 from tailor_rl.protocols import Screen
@@ -49,6 +49,7 @@ def launch(cfg: RunConfig, folder: RunFolder, screen: Screen) -> None:
     """
     plan = make_plan(cfg)
     load_secret(cfg.teacher.api_key_env)
+    student = str(fetch_student(cfg.student))
     with contextlib.ExitStack() as stack:
         teacher_url = cfg.teacher.base_url
         if plan.teachers:
@@ -59,7 +60,10 @@ def launch(cfg: RunConfig, folder: RunFolder, screen: Screen) -> None:
         started_here = stack.enter_context(ray_session(cfg.cluster.address, plan))
         check_fits(plan, cluster_nodes())
         crew = hire(plan, cfg, reserve=not started_here)
-        asyncio.run(_run(cfg, crew, teacher_url=teacher_url, folder=folder, screen=screen))
+        work = _run(
+            cfg, crew, student=student, teacher_url=teacher_url, folder=folder, screen=screen
+        )
+        asyncio.run(work)
 
 
 async def _check_teacher(cfg: RunConfig, base_url: str) -> None:
@@ -77,14 +81,18 @@ async def _check_teacher(cfg: RunConfig, base_url: str) -> None:
 
 
 async def _run(
-    cfg: RunConfig, crew: Crew, *, teacher_url: str, folder: RunFolder, screen: Screen
+    cfg: RunConfig,
+    crew: Crew,
+    *,
+    student: str,
+    teacher_url: str,
+    folder: RunFolder,
+    screen: Screen,
 ) -> None:
-    student = local_path(cfg.student)
     try:
-        screen.log(
-            f"starting {len(crew.engines)} rollout engines, {len(crew.ranks)} learner ranks, "
-            f"{len(crew.teachers)} teacher services"
-        )
+        kinds = ("learner rank", crew.ranks), ("rollout engine", crew.engines)
+        counts = [_count(len(actors), kind) for kind, actors in kinds if actors]
+        screen.log(f"starting {' and '.join(counts)}")
         started = time.monotonic()
         starting = _start(cfg, crew, student=student, teacher_url=teacher_url, folder=folder)
         tokens = await guarded(_in_time(starting), crew.actors)
@@ -144,7 +152,5 @@ async def _in_time(starting: Coroutine[Any, Any, ChatTokens]) -> ChatTokens:
         ) from error
 
 
-def local_path(student: str) -> str:
-    """A folder's absolute path: actors have other working directories."""
-    path = Path(student).expanduser()
-    return str(path.resolve()) if path.is_dir() else student
+def _count(number: int, kind: str) -> str:
+    return f"{number} {kind}{'' if number == 1 else 's'}"

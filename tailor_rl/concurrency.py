@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-# Enough to fill engines; few enough that no request waits for its turn longer than its own deadline.
+# Enough to fill engines; few enough that no request waits longer than its own deadline.
 ROLLOUTS_IN_FLIGHT = 1024
 
 

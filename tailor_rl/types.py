@@ -46,7 +46,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Primitive:
-    """A reasoning primitive: a short instruction that a solver can follow, and where it came from."""
+    """A reasoning primitive: an instruction that a solver can follow, and where it came from."""
 
     id: str
     name: str

@@ -22,8 +22,12 @@ _PROMPTS_PER_SPLIT = 64  # a sample: making every problem would take minutes
 
 def check_options(config: RunConfig) -> None:
     """What can be said from the recipe alone."""
-    for check in (_check_batches, _check_room, _check_draws, _check_teacher, _check_cluster):
-        check(config)
+    _check_batches(config)
+    _check_precision(config)
+    _check_room(config)
+    _check_draws(config)
+    _check_teacher(config)
+    _check_cluster(config)
 
 
 def _check_batches(config: RunConfig) -> None:
@@ -40,6 +44,14 @@ def _check_batches(config: RunConfig) -> None:
         raise ConfigError(
             f"sft.batch_size={config.sft.batch_size} is no multiple of learner.ranks={ranks}: "
             f"set sft.batch_size={_next_multiple(config.sft.batch_size, ranks)}"
+        )
+
+
+def _check_precision(config: RunConfig) -> None:
+    if config.learner.dtype == "bfloat16" and config.learner.zero_stage == 0:
+        raise ConfigError(
+            "learner.dtype='bfloat16' with learner.zero_stage=0 would train without float32 master "
+            "weights: set learner.zero_stage=1"
         )
 
 

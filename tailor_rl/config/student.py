@@ -1,4 +1,4 @@
-"""Is `student` something to start from? Reads file names and small JSON files, never weights."""
+"""Is `student` something to start from? Reads file names and small JSON files, not weights."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from tailor_rl.errors import ConfigError
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+_DOWNLOADED = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model", "merges.txt"]
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 
@@ -41,6 +42,31 @@ def check_student(student: str, searched: tuple[Path, ...]) -> StudentFiles:
         f"student = {student!r} is neither a folder (looked in {places}) nor a model id "
         '"organisation/name": correct the path, or make one with `tailor student build`'
     )
+
+
+def fetch_student(student: str) -> Path:
+    """The absolute folder of a checked student; a model id is downloaded from the hub first.
+
+    Raises ConfigError when it cannot be downloaded, or is then found to be no safe checkpoint.
+    """
+    folder = Path(student).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    import httpx
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        fetched = Path(snapshot_download(student, allow_patterns=_DOWNLOADED))
+    except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise ConfigError(
+            f"student = {student!r} cannot be downloaded from the Hugging Face hub ({reason}): "
+            "check the name and the network, log in with `hf auth login` where the model asks "
+            "for it, or give a local folder"
+        ) from error
+    _check_folder(fetched)
+    return fetched
 
 
 def _looks_like_hub_id(student: str, searched: tuple[Path, ...]) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -247,6 +250,7 @@ def test_a_student_is_looked_for_here_then_beside_the_recipe(
             ["primitives.num_primitives=25", "primitives.max_requests=2"],
         ),
         (["teacher.base_url=localhost:8000"], ["teacher.base_url", "http://"]),
+        (["learner.dtype=bfloat16"], ["learner.dtype='bfloat16'", "learner.zero_stage=0"]),
         (["cluster.address=http://h:8265"], ["cluster.address", "tailor submit"]),
     ],
 )
@@ -264,7 +268,7 @@ def test_options_that_do_not_go_together_are_both_named(
         ["learner.zero_stage=3"],
         ["initialisation=none", "learner.ranks=2", "sft.batch_size=5"],
         ["initialisation=rule_based", "attempts.temperature=0"],
-        ["rollout.dtype=bfloat16", "learner.dtype=bfloat16"],
+        ["rollout.dtype=bfloat16", "learner.dtype=bfloat16", "learner.zero_stage=1"],
         ["rl.overlong_buffer=255"],
     ],
 )
@@ -403,3 +407,15 @@ def test_a_run_without_a_teacher_forecasts_no_requests(tmp_path: Path) -> None:
     config = load_config(write_recipe(tmp_path), ["initialisation=rule_based"])
     assert forecast(config, ("test",)).teacher_requests == (0, 0)
     assert not any("teacher" in line for line in plan_lines(config, ("test",), TWO_CORES))
+
+
+def test_a_model_that_cannot_be_downloaded_is_said_in_one_sentence() -> None:
+    code = (
+        "from tailor_rl.config.student import fetch_student\n"
+        "try: fetch_student('nobody/nothing')\n"
+        "except ValueError as error: print(error)"
+    )
+    env = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert said.stdout.startswith("student = 'nobody/nothing' cannot be downloaded")
+    assert said.stdout.count("\n") == 1

@@ -13,10 +13,10 @@ _BINS = {"train": range(0, 80), "validation": range(80, 90), "test": range(90, 1
 
 
 class KnightsKnaves:
-    """Who is a knight and who is a knave? Problems of `people` sizes; more people are out of
-    distribution.
+    """Who is a knight, always truthful, and who is a knave, always lying?
 
-    A puzzle's fingerprint (blind to names and order) modulo 100 decides its split, so no two splits
+    Train, validation and test have `people` people; `ood_people` are out of distribution. A
+    puzzle's fingerprint (blind to names and order) modulo 100 decides its split, so no two splits
     share a puzzle even when it is renamed. Guessing is right in 1 of 2^n answers.
     """
 
