@@ -153,9 +153,16 @@ def _verdicts(
 
 
 def compare(before: Evaluation, after: Evaluation) -> Verdict:
-    """Says whether two intervals touch. Ends that are equal touch."""
+    """Says whether two intervals touch. Ends that are equal touch.
+
+    Where every problem came out alike, resampling problems gives an interval of no width, which
+    says nothing about the next problem: no verdict is drawn from it.
+    """
     names = [f"{STAGE_LABELS[row.stage]} {percent(row)}" for row in (before, after)]
     where = f"{split_label(after.split)}, pass@{after.k}"
+    if before.low == before.high or after.low == after.high:
+        alike = "every problem came out alike in one of them, so there is no interval to compare"
+        return Verdict(f"{where}: {names[1]} against {names[0]}: {alike}", False)
     if after.low > before.high or after.high < before.low:
         side = "above" if after.value > before.value else "below"
         return Verdict(

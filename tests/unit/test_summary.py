@@ -83,6 +83,13 @@ def test_a_verdict_says_whether_intervals_touch_and_equal_ends_do(
     assert ("do not touch" in verdict.text) is separate
 
 
+def test_no_verdict_is_drawn_from_an_interval_of_no_width() -> None:
+    nothing = dataclasses.replace(evaluation("sft", "test", 0.0), low=0.0, high=0.0)
+    verdict = compare(evaluation("base", "test", 0.1), nothing)
+    assert not verdict.separate
+    assert "every problem came out alike" in verdict.text
+
+
 def test_the_ledger_adds_up(tmp_path: Path) -> None:
     ledger = {"sft": {"seconds": 5, "learner_tokens": 7}, "rl": {"seconds": 6, "rollouts": 1234}}
     (tmp_path / "ledger.json").write_text(json.dumps(ledger))
