@@ -173,6 +173,9 @@ def _drawn_series(frame: _Frame, series: Series, css: str, percent: bool) -> str
     if reach:
         mean = frame.path(running_mean(points, reach))
         parts.append(f'<polyline class="line {css}" points="{mean}"/>')
+    if len(bounded) == 1:  # a band of one point has no area
+        x, y1, y2 = frame.x(upper[0].x), frame.y(upper[0].y), frame.y(lower[0].y)
+        parts.append(f'<line class="interval {css}" x1="{x}" x2="{x}" y1="{y1}" y2="{y2}"/>')
     if series.measured or len(points) == 1:
         parts += [_marker(frame, series.label, point, css, percent) for point in points]
     return "".join(parts)

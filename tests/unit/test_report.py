@@ -285,6 +285,14 @@ def test_points_are_drawn_to_scale() -> None:
     assert 'points="48.0,164.0 197.0,87.0 346.0,10.0"' in svg
 
 
+def test_a_single_measurement_shows_its_interval_as_a_line() -> None:
+    """On an axis from 0 to 0.8 over 164..10 the interval [0.4, 0.6] stands from 87 to 48.5."""
+    series = Series("s", (Point(0, 0.5, 0.4, 0.6),), measured=True)
+    tall = Series("t", (Point(0, 0.8),), measured=True)
+    svg = line_chart("t", [series, tall], x_label="x", percent=True)
+    assert '<line class="interval s0" x1="197.0" x2="197.0" y1="48.5" y2="87.0"/>' in svg
+
+
 def test_labels_of_charts_are_escaped() -> None:
     dot = Dot("<i>", 0.5, 0.4, 0.6, main=True)
     svg = interval_chart("<b>", [("<u>", [dot])], top=1.0)
