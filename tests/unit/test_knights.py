@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tailor_rl.errors import ConfigError
 from tailor_rl.tasks.knights.puzzle import NAMES, Puzzle, fingerprint, generate, solutions
-from tailor_rl.tasks.knights.statements import holds
+from tailor_rl.tasks.knights.statements import Statement, holds
 from tailor_rl.tasks.knights.task import KnightsKnaves
 from tailor_rl.tasks.knights.traces import Solver, Style
 from tailor_rl.tasks.knights.wording import ask, read_answer, read_puzzle
@@ -67,7 +67,7 @@ def test_a_fingerprint_is_blind_to_names_and_order_and_sees_the_rest() -> None:
     everyone = puzzles(300, num_people=4)
     for puzzle in everyone:
         order = Random(0).sample(range(4), 4)
-        moved = [None] * 4
+        moved: list[Statement] = [()] * 4
         for person, said in enumerate(puzzle.statements):
             moved[order[person]] = renamed(said, order)
         assert fingerprint(moved) == fingerprint(puzzle.statements)

@@ -2,8 +2,8 @@
 
 A trace names a case, judges claims one by one, and takes the case back on the first conflict::
 
-    Suppose Ann honest, Bob lying. Ann says Bob knave vs lying true; Ann honest, fits.
-    Bob says Ann not knave vs honest true; Bob lying, conflict. Take that back. Suppose ...
+    Suppose Ann honest, Bob lying. ANN Bob knave vs lying true; Ann honest, fits. BOB Ann not knave
+    vs honest true; Bob lying, conflict. Take that back. Suppose ...
 
 Knows nothing about teachers or students: the built-in teacher, the rule-based baseline and the
 students' drills all speak through this file, so their parts have the same words.
@@ -18,7 +18,7 @@ from random import Random
 from typing import Literal
 
 from tailor_rl.tasks.knights.statements import Statement, holds, is_atom, joined, people_in, words
-from tailor_rl.tasks.knights.wording import spoken_answer, spoken_case, word_of_honour
+from tailor_rl.tasks.knights.wording import speaking, spoken_answer, spoken_case, word_of_honour
 
 Roles = tuple[bool, ...]
 
@@ -104,7 +104,7 @@ class Solver:
         fits = value == roles[person]
         verdict = "fits" if fits else "conflict"
         speaker = f"{self.names[person]} {word_of_honour(roles[person])}"
-        return f"{self.names[person]} says {weighed}{total}; {speaker}, {verdict}.", fits
+        return f"{speaking(self.names[person])} {weighed}{total}; {speaker}, {verdict}.", fits
 
     def set_roles(self, roles: Sequence[bool]) -> list[str]:
         """These roles one person at a time, judging what is decided, up to the first conflict."""
@@ -184,7 +184,8 @@ class Solver:
         return people if self.style.check_forward else people[::-1]
 
     def claim(self, person: int) -> str:
-        return f"{self.names[person]} says {words(self.statements[person], self.names, terse=True)}"
+        claim = words(self.statements[person], self.names, terse=True)
+        return f"{speaking(self.names[person])} {claim}"
 
 
 def _weighed(statement: Statement, names: Sequence[str], roles: Sequence[bool]) -> str:

@@ -29,7 +29,7 @@ def ask(puzzle: Puzzle, *, style: str) -> str:
     """
     short = style == "short"
     claims = " ".join(
-        f"{name} says {words(said, puzzle.names, terse=short)}."
+        f"{speaking(name) if short else f'{name} says'} {words(said, puzzle.names, terse=short)}."
         for name, said in zip(puzzle.names, puzzle.statements, strict=True)
     )
     if short:
@@ -38,6 +38,11 @@ def ask(puzzle: Puzzle, *, style: str) -> str:
         f"{name} is a {'knave' if i % 2 else 'knight'}" for i, name in enumerate(puzzle.names)
     )
     return f"{_FULL_INTRODUCTION} {claims} {_FULL_QUESTION.format(example=example)}"
+
+
+def speaking(name: str) -> str:
+    """Who speaks, as in a play: "ANN Bob knave". One word of its own for a small model to find."""
+    return name.upper()
 
 
 def spoken_answer(names: Sequence[str], roles: Sequence[bool]) -> str:
@@ -93,7 +98,7 @@ class ReadPuzzle:
     statements: tuple[Statement, ...]
 
 
-_CLAIM = re.compile(r"([A-Z][a-z]+) says ([^.]+)\.")
+_CLAIM = re.compile(r"(?:\b([A-Z][a-z]+) says|\b([A-Z]{2,})) ([^.]+)\.")
 _IFF = ("iff", "if and only if")
 _TOKEN = re.compile(r"[()]|if and only if|\w+ (?:is )?(?:not )?(?:a )?kn(?:ight|ave)|\w+")
 
@@ -103,9 +108,9 @@ def read_puzzle(prompt: str) -> ReadPuzzle:
     claims = _CLAIM.findall(prompt)
     if not claims:
         raise UnreadablePuzzle("no claim such as 'Ann says Bob is a knave.' in the prompt")
-    names = tuple(name for name, _ in claims)
+    names = tuple(name or speaker.capitalize() for name, speaker, _ in claims)
     statements = []
-    for _, claim in claims:
+    for _, _, claim in claims:
         tokens = _TOKEN.findall(claim)
         statements.append(_parse(tokens, names))
         if tokens:

@@ -37,7 +37,7 @@ PATTERNS = {
         ("verify", "method"),
     ),
 }
-_JUDGEMENT = re.compile(r"(\w+) says ([^;.]+) (true|false); \w+ (honest|lying), (\w+)")
+_JUDGEMENT = re.compile(r"\b([A-Z]{2,}) ([^;.]+) (true|false); \w+ (honest|lying), (\w+)")
 _WEIGHED = re.compile(r" vs (?:honest|lying) (?:true|false)|:")
 
 
@@ -71,16 +71,16 @@ def _fault_in(judged: Iterable[tuple[str, ...]], puzzle: ReadPuzzle) -> str | No
     """A claim that was misread, or a value that no assignment of roles can give it."""
     solver = Solver(puzzle.names, puzzle.statements, Style())
     for speaker, claim, _, _, _ in judged:
-        if speaker not in puzzle.names:
+        if speaker.capitalize() not in puzzle.names:
             return "misread"
-        person = puzzle.names.index(speaker)
+        person = puzzle.names.index(speaker.capitalize())
         told = _WEIGHED.sub("", claim.partition(":")[0] if ":" in claim else f"{claim} true")
-        if f"{speaker} says {told}" != solver.claim(person):
+        if f"{speaker} {told}" != solver.claim(person):
             return "misread"
     for speaker, _, value, role, verdict in judged:
         if (verdict == "fits") != ((value == "true") == (role == "honest")):
             return "misjudged"
-        person = puzzle.names.index(speaker)
+        person = puzzle.names.index(speaker.capitalize())
         if not _possible(puzzle, person, value == "true"):
             return "misjudged"
     return None
