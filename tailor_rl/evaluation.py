@@ -73,8 +73,8 @@ async def evaluate(
     """Rows for one split: "accuracy" where k = 1 (pass@1, the mean over samples), else "pass@k".
 
     Problems 0 .. num_problems - 1 and the draws depend on (seed, split) alone, so that stages are
-    compared on the same problems. Intervals are 95 %, over problems: Wilson's for accuracy from one
-    sample a problem, else the bootstrap. Raises ValueError for a k above `samples`, GradeError.
+    compared on the same problems. Intervals are 95 %, over problems: Wilson's where every
+    problem is a plain yes or no, else the bootstrap. Raises ValueError for a k above `samples`, GradeError.
     """
     if not ks or min(ks) < 1 or max(ks) > samples:
         raise ValueError(
@@ -146,7 +146,8 @@ def _row(
 
 
 def _interval(correct_P: np.ndarray, *, samples: int, k: int, seed: int) -> Interval:
-    if samples == 1:
-        return wilson_interval(int(correct_P.sum()), correct_P.size)
+    """Wilson where every problem is a plain yes or no: the bootstrap has no width when all agree."""
     values_P = np.array([pass_at_k(samples, int(correct), k) for correct in correct_P])
+    if np.isin(values_P, (0.0, 1.0)).all():
+        return wilson_interval(int(values_P.sum()), values_P.size)
     return bootstrap_interval(values_P, seed=seed)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tailor_rl.concurrency import ROLLOUTS_IN_FLIGHT
 from tailor_rl.errors import GradeError
-from tailor_rl.evaluation import NUM_TRACES, Trace, evaluate
+from tailor_rl.evaluation import NUM_TRACES, Trace, _interval, evaluate
 from tailor_rl.statistics import wilson_interval
 from tailor_rl.types import Evaluation, Problem, Rollout, Sampling
 from tests.fakes import FakePool, FakeTask
@@ -123,3 +124,10 @@ async def test_one_defect_of_the_grader_is_raised_as_itself() -> None:
 
     with pytest.raises(GradeError, match="addition:ood/large:2"):
         await rows(FakePool(), task=Defect())
+
+
+def test_an_interval_has_width_even_where_every_problem_came_out_alike() -> None:
+    for correct in (0, 8):
+        found = _interval(np.full(20, correct), samples=8, k=1, seed=0)
+        assert found.value == correct / 8
+        assert 0.1 < found.high - found.low < 0.2  # Wilson's for 20 of 20: 16 points
