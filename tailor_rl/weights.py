@@ -47,7 +47,7 @@ class WeightBundle:
 
 def checksum(data: np.ndarray) -> str:
     """blake2b-128 of an array's bytes."""
-    return hashlib.blake2b(np.ascontiguousarray(data), digest_size=16).hexdigest()
+    return hashlib.blake2b(np.ascontiguousarray(data).data, digest_size=16).hexdigest()
 
 
 def pack(tensor: torch.Tensor) -> PackedTensor:

@@ -2,8 +2,8 @@
 
 A trace names a case, judges claims one by one, and takes the case back on the first conflict::
 
-    Suppose Ann honest, Bob lying. ANN Bob knave vs lying true; Ann honest, fits. BOB Ann not knave
-    vs honest true; Bob lying, conflict. Take that back. Suppose ...
+    Suppose ann honest, bob lying. ANN Bob knave vs bob lying true; ann honest, fits. BOB Ann not
+    knave vs ann honest true; bob lying, conflict. Take that back. Suppose ...
 
 Knows nothing about teachers or students: the built-in teacher, the rule-based baseline and the
 students' drills all speak through this file, so their parts have the same words.
@@ -18,7 +18,7 @@ from random import Random
 from typing import Literal
 
 from tailor_rl.tasks.knights.statements import Statement, holds, is_atom, joined, people_in, words
-from tailor_rl.tasks.knights.wording import speaking, spoken_answer, spoken_case, word_of_honour
+from tailor_rl.tasks.knights.wording import assumed, speaking, spoken_answer, spoken_case
 
 Roles = tuple[bool, ...]
 
@@ -72,7 +72,7 @@ class Solver:
         return " ".join(self._lines)
 
     def facts(self) -> str:
-        """ "Facts: Ann says Bob knave; Bob says Ann not knave."."""
+        """ "Facts: ANN Bob knave; BOB Ann not knave."."""
         return "Facts: " + "; ".join(map(self.claim, self._everybody())) + "."
 
     def case(self, roles: Sequence[bool], number: int = 1) -> str:
@@ -91,8 +91,8 @@ class Solver:
         return lines, True
 
     def judge(self, person: int, roles: Sequence[bool]) -> tuple[str, bool]:
-        """ "Bob says Cal knight vs honest true and Ann knave vs honest false: false; Bob lying,
-        fits.".
+        """ "BOB Cal knight vs cal honest true and Ann knave vs ann honest false: false; bob lying,
+        fits.", and whether it fits.
         """
         value = holds(self.statements[person], roles)
         if self._slip and self._rng.random() < self._slip:
@@ -103,7 +103,7 @@ class Solver:
             weighed = f"{weighed.rpartition(' ')[0]} {_truth(value)}"
         fits = value == roles[person]
         verdict = "fits" if fits else "conflict"
-        speaker = f"{self.names[person]} {word_of_honour(roles[person])}"
+        speaker = assumed(self.names[person], roles[person])
         return f"{speaking(self.names[person])} {weighed}{total}; {speaker}, {verdict}.", fits
 
     def set_roles(self, roles: Sequence[bool]) -> list[str]:
@@ -164,7 +164,7 @@ class Solver:
 
     def _set_role(self, newest: int, roles: dict[int, bool]) -> tuple[list[str], bool]:
         """ "Let Bob knave.", then every claim that this decides, up to the first conflict."""
-        lines = [f"Let {self.names[newest]} {word_of_honour(roles[newest])}."]
+        lines = [f"Let {assumed(self.names[newest], roles[newest])}."]
         known = [roles.get(i, False) for i in range(len(self.names))]
         for speaker in self._everybody():
             needed = people_in(self.statements[speaker]) | {speaker}
@@ -189,11 +189,11 @@ class Solver:
 
 
 def _weighed(statement: Statement, names: Sequence[str], roles: Sequence[bool]) -> str:
-    """The claim with every atom set beside the assumption: "Cal knight vs lying false"."""
+    """The claim with every atom set beside the assumption: "Cal knight vs cal lying false"."""
     kind, *parts = statement
     if is_atom(statement):
         person = parts[0][1] if kind == "not" else parts[0]
-        beside = word_of_honour(roles[person])
+        beside = assumed(names[person], roles[person])
         return (
             f"{words(statement, names, terse=True)} vs {beside} {_truth(holds(statement, roles))}"
         )

@@ -51,13 +51,15 @@ def spoken_answer(names: Sequence[str], roles: Sequence[bool]) -> str:
 
 
 def spoken_case(names: Sequence[str], roles: Sequence[bool]) -> str:
-    """ "Ann honest, Bob lying"."""
-    return ", ".join(f"{n} {word_of_honour(r)}" for n, r in zip(names, roles, strict=True))
+    """ "ann honest, bob lying"."""
+    return ", ".join(assumed(n, r) for n, r in zip(names, roles, strict=True))
 
 
-def word_of_honour(knight: bool) -> str:
-    """A role as an assumption: another word than in claims, so that the two are never mixed up."""
-    return "honest" if knight else "lying"
+def assumed(name: str, knight: bool) -> str:
+    """ "ann honest": an assumption, in other words than claims and answers. A small model finds a
+    word that stands in one place much sooner than one that stands in many.
+    """
+    return f"{name.lower()} {'honest' if knight else 'lying'}"
 
 
 def role_word(knight: bool) -> str:

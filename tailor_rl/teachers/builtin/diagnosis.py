@@ -38,7 +38,7 @@ PATTERNS = {
     ),
 }
 _JUDGEMENT = re.compile(r"\b([A-Z]{2,}) ([^;.]+) (true|false); \w+ (honest|lying), (\w+)")
-_WEIGHED = re.compile(r" vs (?:honest|lying) (?:true|false)|:")
+_WEIGHED = re.compile(r" vs \w+ (?:honest|lying) (?:true|false)|:")
 
 
 def diagnose(attempt: ShownAttempt) -> str | None:
