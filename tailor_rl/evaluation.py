@@ -74,7 +74,8 @@ async def evaluate(
 
     Problems 0 .. num_problems - 1 and the draws depend on (seed, split) alone, so that stages are
     compared on the same problems. Intervals are 95 %, over problems: Wilson's where every
-    problem is a plain yes or no, else the bootstrap. Raises ValueError for a k above `samples`, GradeError.
+    problem is a plain yes or no, else the bootstrap. Raises ValueError for a k above `samples`,
+    GradeError.
     """
     if not ks or min(ks) < 1 or max(ks) > samples:
         raise ValueError(
