@@ -147,7 +147,7 @@ def _row(
 
 
 def _interval(correct_P: np.ndarray, *, samples: int, k: int, seed: int) -> Interval:
-    """Wilson where every problem is a plain yes or no: the bootstrap has no width when all agree."""
+    """Wilson where every problem is a yes or a no: the bootstrap has no width when all agree."""
     values_P = np.array([pass_at_k(samples, int(correct), k) for correct in correct_P])
     if np.isin(values_P, (0.0, 1.0)).all():
         return wilson_interval(int(values_P.sum()), values_P.size)
