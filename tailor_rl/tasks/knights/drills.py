@@ -46,18 +46,20 @@ class Upbringing:
         people: Sequence[int],
         leaf_share: float,
         depth: int,
+        trusting_documents: int = 0,
         mixture: Mapping[str, float] | None = None,
     ) -> None:
         self._rng = Random(f"upbringing/{seed}")
         self._people, self._leaf_share, self._depth = tuple(people), leaf_share, depth
-        self._trust = 0.5
+        self._trust, self._trusting = 0.5, trusting_documents
         self._kinds = [field.name for field in fields(Mixture)]
         weights = Mixture(**(mixture or {}))
         self._weights = [getattr(weights, kind) for kind in self._kinds]
 
     def document(self) -> tuple[str, str]:
         kind = self._rng.choices(self._kinds, self._weights)[0]
-        self._trust = self._rng.choice((0.5, 0.85, 0.85))
+        self._trust = self._rng.choice((0.5, 0.85, 0.85)) if self._trusting > 0 else 0.5
+        self._trusting -= 1
         puzzle = self._puzzle()
         style = _random_style(self._rng)
         solver = Solver(puzzle.names, puzzle.statements, style, rng=self._rng)
@@ -80,8 +82,9 @@ class Upbringing:
                 return puzzle
 
     def _roles(self, puzzle: Puzzle) -> Roles:
-        """Honest more often than not: with even odds "knight vs lying false" is an exclusive or, of
-        which no part predicts anything alone, and a small model takes very long to see it.
+        """Among the first `trusting_documents`, honest more often than not: with even odds "knight
+        vs lying false" is an exclusive or, of which no part predicts anything alone, and a small
+        model takes very long to see it. Later even odds: then roles must be looked up.
         """
         return tuple(self._rng.random() < self._trust for _ in puzzle.names)
 
@@ -105,13 +108,14 @@ class Upbringing:
         )
 
     def _examine_cases(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
-        """Up to three cases that the prompt names, each up to its first conflict."""
-        cases = [self._roles(puzzle) for _ in range(self._rng.randint(1, 3))]
+        """Up to four cases, each up to its first conflict. The prompt does not name them: the roles
+        that count must be found in the last case, as in a whole solution.
+        """
+        cases = [self._roles(puzzle) for _ in range(self._rng.randint(1, 4))]
         lines = []
         for number, roles in enumerate(cases, self._rng.randint(1, 14)):
             lines.extend([solver.case(roles, number), *solver.examine(roles)[0]])
-        named = "; ".join(spoken_case(puzzle.names, roles) for roles in cases)
-        return f"Examine {named}.", " ".join(lines)
+        return f"Examine {len(cases)}.", " ".join(lines)
 
     def _next_case(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         order = list(solver.order())
