@@ -10,15 +10,18 @@ import math
 import os
 import secrets
 import signal
+import socket
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cluster.placement import Node, Plan
 from tailor_rl.errors import ConfigError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+CONNECT_S = 5.0
 OBJECT_STORE_BYTES = 512 << 20
 
 
@@ -81,22 +84,43 @@ def _start(plan: Plan) -> None:
 def _join(address: str) -> None:
     import ray
 
+    address = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
+    _check_listening(address)
     # A job's working directory is set by whoever submitted it; setting it twice is an error in Ray.
     code = None if in_ray_job() else {"working_dir": str(CHECKOUT)}
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", runtime_env=code)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ConfigError(
-            f"cannot join Ray at cluster.address={address!r} "
-            f"(RAY_ADDRESS={os.environ.get('RAY_ADDRESS', '')!r}): {_first_line(error)}; "
+            f"cannot join Ray at cluster.address={address!r}: {first_sentence(error)}; "
             "check that it runs there, that RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH are those "
             'it was started with, or set cluster.address="local"'
         ) from error
 
 
-def _first_line(error: BaseException) -> str:
+def _check_listening(address: str) -> None:
+    """Raise ConfigError within seconds where nothing listens; Ray itself would try for minutes."""
+    url = urlsplit(f"//{address}")
+    if "://" in address:
+        raise ConfigError(
+            f"cluster.address={address!r} is no address of a Ray cluster itself: give HOST:PORT of "
+            "its head (`ray start` prints it), or send the run there with `tailor submit`"
+        )
+    if url.hostname is None or url.port is None:
+        return  # "auto": Ray looks for a cluster on this machine, and answers at once
+    try:
+        socket.create_connection((url.hostname, url.port), timeout=CONNECT_S).close()
+    except OSError as error:
+        raise ConfigError(
+            f"no Ray at cluster.address={address!r} ({error.strerror or error}): start one there "
+            'with `ray start --head`, or set cluster.address="local"'
+        ) from error
+
+
+def first_sentence(error: BaseException) -> str:
+    """Ray's errors are paragraphs, which begin with what happened."""
     lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    return lines[0].split(". ")[0].rstrip(".") if lines else type(error).__name__
 
 
 def cluster_nodes() -> list[Node]:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import stamina
 
-from cluster.local import CHECKOUT, secure_token
+from cluster.local import CHECKOUT, first_sentence, secure_token
 from tailor_rl.config.load import load_config
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import ConfigError, TailorError
@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 START_S = 60.0  # a cluster that was just started takes its first job within this time
+# They tell of every file that is not uploaded and of every attempt; some set a level of their own.
+CHATTERERS = (
+    "ray",
+    "ray.dashboard.modules.job.sdk",
+    "ray.dashboard.modules.dashboard_sdk",
+    "stamina",
+)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -136,17 +143,19 @@ def _connect(address: str) -> JobSubmissionClient:
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if os.environ["RAY_AUTH_MODE"] == "token":
         secure_token()
+    from ray.exceptions import RayError
     from ray.job_submission import JobSubmissionClient
 
-    # It tells of every file that it does not upload.
-    logging.getLogger("ray").setLevel(logging.ERROR)
     try:
-        return JobSubmissionClient(address)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        client = JobSubmissionClient(address)
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         raise ConfigError(
-            f"no job server at {address}: {_first_line(error)}; start one with `ray start --head`, "
-            "and use the same token (RAY_AUTH_TOKEN_PATH) on both sides"
+            f"no job server at {address}: {first_sentence(error)}; start one with "
+            "`ray start --head`, and use the same token (RAY_AUTH_TOKEN_PATH) on both sides"
         ) from error
+    for library in CHATTERERS:
+        logging.getLogger(library).setLevel(logging.ERROR)
+    return client
 
 
 def _send(client: JobSubmissionClient, job: Job) -> str:
@@ -158,17 +167,12 @@ def _send(client: JobSubmissionClient, job: Job) -> str:
                     client.submit_job(entrypoint=job.entrypoint, runtime_env=job.runtime_env)
                 )
     except RuntimeError as error:
-        raise TailorError(f"the cluster refused the job: {_first_line(error)}") from error
+        raise TailorError(f"the cluster refused the job: {first_sentence(error)}") from error
     raise AssertionError("stamina returns or raises")
 
 
 def _too_early(error: Exception) -> bool:
     return "No available agent" in str(error)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 async def _follow(client: JobSubmissionClient, submission: str, echo: Callable[[str], None]) -> int:

@@ -35,6 +35,7 @@ from tests.tiny import make_student
 PROBLEM = Problem(
     id="t:train:0", prompt="2+2=", answer="4", split="train", difficulty=1, metadata={}
 )
+pytestmark = pytest.mark.timeout(300)  # a crew starts in 15 s, on a busy machine in a minute
 SAMPLING = Sampling(temperature=1.0, max_tokens=8)
 CANARY = 1e-4
 

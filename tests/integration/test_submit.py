@@ -45,7 +45,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A `ray start --head` of its own; `ray stop` would stop other clusters too."""
     home = tmp_path_factory.mktemp("home")
     sessions = Path(f"/tmp/tailor-{os.getpid()}")  # the paths of Ray's sockets must be short
-    gcs, dashboard = free_ports(2)
+    gcs, dashboard, agent, agent_grpc, metrics = free_ports(5)
     env = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | {
         "HOME": str(home),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -60,6 +60,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
     command += ["--port", str(gcs), "--dashboard-port", str(dashboard), "--num-cpus", "2"]
     command += ["--dashboard-host", "127.0.0.1", "--object-store-memory", str(256 << 20)]
+    # The defaults are taken where another Ray runs: there would be no agent to run jobs.
+    command += ["--dashboard-agent-listen-port", str(agent)]
+    command += [
+        "--dashboard-agent-grpc-port",
+        str(agent_grpc),
+        "--metrics-export-port",
+        str(metrics),
+    ]
     command += ["--temp-dir", str(sessions), "--include-dashboard", "true"]
     head = subprocess.Popen(
         command,

@@ -10,7 +10,7 @@ import pytest
 
 from cluster.doctor import COMPANIONS, _companions, _versions, token_file
 from cluster.host import load_secret
-from cluster.local import CHECKOUT, secure_token
+from cluster.local import CHECKOUT, _check_listening, secure_token
 from cluster.placement import Node, Plan, Share, check_fits, make_plan
 from cluster.submit import make_job
 from tailor_rl.config.schema import RunConfig
@@ -92,6 +92,12 @@ def test_ray_token_is_made_for_its_owner_only(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_text() == token
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001", "http://host:8265"])
+def test_a_ray_that_is_not_there_is_told_at_once(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"cluster\.address="):
+        _check_listening(address)
 
 
 def test_a_job_runs_the_shipped_recipe_and_writes_outside_of_its_working_directory() -> None:
