@@ -45,8 +45,6 @@ def ray_session(address: str, plan: Plan) -> Iterator[bool]:
     token.
     """
     where = resolve_address(address)
-    # RAY_AUTH_MODE is not set here: ray has read it when it was imported. Unset means token:
-    # ray.init turns authentication on wherever it finds the token that is made here.
     if os.environ.get("RAY_AUTH_MODE", "token") == "token":
         secure_token()
     import ray

@@ -90,9 +90,11 @@ def check_fits(plan: Plan, nodes: Sequence[Node]) -> None:
     """Raise ConfigError, with the arithmetic and a setting that fits, unless the plan fits."""
     if _fits(plan, nodes):
         return
-    needs = f"the run needs {_sum(plan, 'gpus')} and {_sum(plan, 'cpus')}"
+    kinds = ("gpus", "cpus") if plan.gpus else ("cpus",)
     total_cpus, total_gpus = sum(n.cpus for n in nodes), sum(n.gpus for n in nodes)
-    has = f"the cluster has {_count(total_gpus, 'GPU')} and {_count(total_cpus, 'CPU')}"
+    offer = {"gpus": _count(total_gpus, "GPU"), "cpus": _count(total_cpus, "CPU")}
+    needs = f"the run needs {' and '.join(_sum(plan, kind) for kind in kinds)}"
+    has = f"the cluster has {' and '.join(offer[kind] for kind in kinds)}"
     if plan.cpus <= total_cpus and plan.gpus <= total_gpus:
         has += f", but spread over {len(nodes)} machines so that not every actor finds room on one"
     raise ConfigError(f"{needs}; {has}; {_advice(plan, nodes)}")

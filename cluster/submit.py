@@ -139,9 +139,7 @@ def _env(cfg: RunConfig) -> dict[str, str]:
 
 
 def _connect(address: str) -> JobSubmissionClient:
-    # Before ray is imported, which reads it once.
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    if os.environ["RAY_AUTH_MODE"] == "token":
+    if os.environ.get("RAY_AUTH_MODE", "token") == "token":
         secure_token()
     from ray.exceptions import RayError
     from ray.job_submission import JobSubmissionClient
