@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from random import Random
 
-from tailor_rl.tasks.knights.puzzle import Puzzle, fingerprint, generate
+from tailor_rl.tasks.knights.puzzle import NAMES, Puzzle, fingerprint, generate
 from tailor_rl.tasks.knights.traces import Solver, Style
 from tailor_rl.tasks.knights.wording import ask, spoken_answer, spoken_case
 
@@ -24,6 +24,7 @@ Roles = tuple[bool, ...]
 class Mixture:
     """Weights of the kinds of documents; they need not sum to 1."""
 
+    look_up: float = 3.0
     recite_claim: float = 1.5
     judge_claim: float = 1.0
     judge_claims: float = 3.0
@@ -87,6 +88,16 @@ class Upbringing:
         model takes very long to see it. Later even odds: then roles must be looked up.
         """
         return tuple(self._rng.random() < self._trust for _ in puzzle.names)
+
+    def _look_up(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
+        """Find what stands behind a name. With many possible words the right one is far from a
+        coin's toss, so a small model learns to look by name at all; two roles alone teach it to
+        repeat the nearest.
+        """
+        words = self._rng.choices(("honest", "lying", "true", "false", *NAMES), k=len(puzzle.names))
+        pairs = [f"{n.lower()} {w}" for n, w in zip(puzzle.names, words, strict=True)]
+        asked = self._rng.choices(pairs, k=2 * len(pairs))
+        return "Look up.", f"Suppose {', '.join(pairs)}. {' '.join(f'vs {pair}' for pair in asked)}"
 
     def _recite_claim(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         person = self._rng.randrange(puzzle.num_people)
