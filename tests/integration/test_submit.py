@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -81,6 +82,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield Cluster(f"http://127.0.0.1:{dashboard}", env)
     finally:
         stop(head)
+        shutil.rmtree(sessions, ignore_errors=True)
 
 
 def wait_until_open(port: int, head: subprocess.Popen[bytes]) -> None:
