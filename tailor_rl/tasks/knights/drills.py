@@ -97,7 +97,7 @@ class Upbringing:
         words = self._rng.choices(("honest", "lying", "true", "false", *NAMES), k=len(puzzle.names))
         pairs = [f"{n.lower()} {w}" for n, w in zip(puzzle.names, words, strict=True)]
         asked = self._rng.choices(pairs, k=2 * len(pairs))
-        return "Look up.", f"Suppose {', '.join(pairs)}. {' '.join(f'vs {pair}' for pair in asked)}"
+        return f"Suppose {', '.join(pairs)}.", " ".join(f"vs {pair}" for pair in asked)
 
     def _recite_claim(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         person = self._rng.randrange(puzzle.num_people)
