@@ -95,7 +95,7 @@ class Upbringing:
         repeat the nearest.
         """
         words = self._rng.choices(("honest", "lying", "true", "false", *NAMES), k=len(puzzle.names))
-        pairs = [f"{n.lower()} {w}" for n, w in zip(puzzle.names, words, strict=True)]
+        pairs = [f"{n.upper()} {w}" for n, w in zip(puzzle.names, words, strict=True)]
         asked = self._rng.choices(pairs, k=2 * len(pairs))
         return f"Suppose {', '.join(pairs)}.", " ".join(f"vs {pair}" for pair in asked)
 

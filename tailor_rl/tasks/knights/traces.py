@@ -2,8 +2,8 @@
 
 A trace names a case, judges claims one by one, and takes the case back on the first conflict::
 
-    Suppose ann honest, bob lying. ANN Bob knave vs bob lying true; ann honest, fits. BOB Ann not
-    knave vs ann honest true; bob lying, conflict. Take that back. Suppose ...
+    Suppose ANN honest, BOB lying. ANN Bob knave vs BOB lying true; ANN honest, fits. BOB Ann not
+    knave vs ANN honest true; BOB lying, conflict. Take that back. Suppose ...
 
 Knows nothing about teachers or students: the built-in teacher, the rule-based baseline and the
 students' drills all speak through this file, so their parts have the same words.
@@ -91,7 +91,7 @@ class Solver:
         return lines, True
 
     def judge(self, person: int, roles: Sequence[bool]) -> tuple[str, bool]:
-        """ "BOB Cal knight vs cal honest true and Ann knave vs ann honest false: false; bob lying,
+        """ "BOB Cal knight vs CAL honest true and Ann knave vs ANN honest false: false; BOB lying,
         fits.", and whether it fits.
         """
         value = holds(self.statements[person], roles)
@@ -189,7 +189,7 @@ class Solver:
 
 
 def _weighed(statement: Statement, names: Sequence[str], roles: Sequence[bool]) -> str:
-    """The claim with every atom set beside the assumption: "Cal knight vs cal lying false"."""
+    """The claim with every atom set beside the assumption: "Cal knight vs CAL lying false"."""
     kind, *parts = statement
     if is_atom(statement):
         person = parts[0][1] if kind == "not" else parts[0]

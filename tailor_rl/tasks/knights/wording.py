@@ -51,15 +51,15 @@ def spoken_answer(names: Sequence[str], roles: Sequence[bool]) -> str:
 
 
 def spoken_case(names: Sequence[str], roles: Sequence[bool]) -> str:
-    """ "ann honest, bob lying"."""
+    """ "ANN honest, BOB lying"."""
     return ", ".join(assumed(n, r) for n, r in zip(names, roles, strict=True))
 
 
 def assumed(name: str, knight: bool) -> str:
-    """ "ann honest": an assumption, in other words than claims and answers. A small model finds a
-    word that stands in one place much sooner than one that stands in many.
+    """ "ANN honest": an assumption. Roles have other words than in claims and answers, and a person
+    is named as in speaking: a small model that has learnt to find one by the name finds the other.
     """
-    return f"{name.lower()} {'honest' if knight else 'lying'}"
+    return f"{speaking(name)} {'honest' if knight else 'lying'}"
 
 
 def role_word(knight: bool) -> str:
