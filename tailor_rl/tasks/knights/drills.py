@@ -90,9 +90,9 @@ class Upbringing:
         return tuple(self._rng.random() < self._trust for _ in puzzle.names)
 
     def _look_up(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
-        """Find what stands behind a name. With many possible words the right one is far from a
-        coin's toss, so a small model learns to look by name at all; two roles alone teach it to
-        repeat the nearest.
+        """Find what stands behind a name, among many possible words: with two roles alone a small
+        model can do half the work by repeating the nearest. That it helps is not shown yet (see
+        benchmarks/LOG.md).
         """
         words = self._rng.choices(("honest", "lying", "true", "false", *NAMES), k=len(puzzle.names))
         pairs = [f"{n.upper()} {w}" for n, w in zip(puzzle.names, words, strict=True)]
