@@ -24,14 +24,15 @@ Roles = tuple[bool, ...]
 class Mixture:
     """Weights of the kinds of documents; they need not sum to 1."""
 
-    look_up: float = 3.0
-    recite_claim: float = 1.5
+    look_up: float = 2.0
+    recite_claim: float = 2.0
     judge_claim: float = 1.0
     judge_claims: float = 3.0
     examine_cases: float = 3.0
     next_case: float = 1.0
-    set_roles: float = 2.0
-    list_facts: float = 1.5
+    next_role: float = 1.0
+    set_roles: float = 3.0
+    list_facts: float = 3.0
     guess: float = 1.0
     one_case: float = 1.5
     two_cases: float = 1.5
@@ -137,6 +138,21 @@ class Upbringing:
         request = f"What comes after {here}, {tried} first, {changes} changes fastest?"
         return request, solver.case(order[place + 1], place + 2)
 
+    def _next_role(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
+        """One step of growing: another person after a fit, another role after a conflict."""
+        growth, roles = solver.growth(), self._roles(puzzle)
+        here = {i: roles[i] for i in growth[: self._rng.randint(1, puzzle.num_people)]}
+        first_role = solver.style.knights_first
+        fits = len(here) < puzzle.num_people and self._rng.random() < 0.5
+        if not fits and all(role != first_role for role in here.values()):
+            here[growth[0]] = first_role  # else nothing is left to be tried
+        tried, order = "honest" if first_role else "lying", "last" if growth[0] == 0 else "first"
+        request = (
+            f"What comes after {solver.so_far(here)[4:-1]} {'fits' if fits else 'conflict'}, "
+            f"{tried} first, {order} changes fastest?"
+        )
+        return request, solver.so_far(_grown(here, growth, first_role=first_role, fits=fits))
+
     def _set_roles(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         """The roles that the prompt names, one person after the other, judging what is decided by
         then.
@@ -171,6 +187,18 @@ class Upbringing:
 
     def _answer(self, puzzle: Puzzle, roles: Roles) -> str:
         return f"<answer> {spoken_answer(puzzle.names, roles)}</answer>"
+
+
+def _grown(
+    roles: Mapping[int, bool], growth: Sequence[int], *, first_role: bool, fits: bool
+) -> dict[int, bool]:
+    """The next node of the depth-first search over people."""
+    if fits:
+        return {**roles, growth[len(roles)]: first_role}
+    given = list(growth[: len(roles)])
+    while roles[given[-1]] != first_role:
+        given.pop()
+    return {**{i: roles[i] for i in given}, given[-1]: not first_role}
 
 
 def _random_style(rng: Random) -> Style:

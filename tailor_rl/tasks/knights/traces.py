@@ -12,7 +12,7 @@ students' drills all speak through this file, so their parts have the same words
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
@@ -109,7 +109,7 @@ class Solver:
     def set_roles(self, roles: Sequence[bool]) -> list[str]:
         """These roles one person at a time, judging what is decided, up to the first conflict."""
         lines, known = [], {}
-        for person in self._growth():
+        for person in self.growth():
             known[person] = roles[person]
             more, fits = self._set_role(person, known)
             lines.extend(more)
@@ -143,7 +143,7 @@ class Solver:
 
     def _by_growing(self) -> Roles | None:
         """Depth-first over people; a claim is judged as soon as everybody in it has a role."""
-        return self._grow(self._growth(), {})
+        return self._grow(self.growth(), {})
 
     def _grow(self, people: Sequence[int], roles: dict[int, bool]) -> Roles | None:
         if len(roles) == len(people):
@@ -163,8 +163,11 @@ class Solver:
         return None
 
     def _set_role(self, newest: int, roles: dict[int, bool]) -> tuple[list[str], bool]:
-        """ "Let Bob knave.", then every claim that this decides, up to the first conflict."""
-        lines = [f"Let {assumed(self.names[newest], roles[newest])}."]
+        """ "Let ANN honest, BOB lying.", then every claim that the newest role decides, up to the
+        first conflict. All roles so far are named, not the newest alone: whoever reads on finds
+        what holds in one place, whatever was taken back before.
+        """
+        lines = [self.so_far(roles)]
         known = [roles.get(i, False) for i in range(len(self.names))]
         for speaker in self._everybody():
             needed = people_in(self.statements[speaker]) | {speaker}
@@ -175,7 +178,12 @@ class Solver:
                     return lines, False
         return lines, True
 
-    def _growth(self) -> Sequence[int]:
+    def so_far(self, roles: Mapping[int, bool]) -> str:
+        """The roles given so far, in the order in which they were given."""
+        named = [assumed(self.names[i], roles[i]) for i in self.growth() if i in roles]
+        return f"Let {', '.join(named)}."
+
+    def growth(self) -> Sequence[int]:
         people = range(len(self.names))
         return people if self.style.last_fastest else people[::-1]
 
