@@ -78,6 +78,17 @@ def test_growing_goes_on_after_a_fit_and_back_after_a_conflict(
     assert _grown(roles, (0, 1, 2), first_role=True, fits=fits) == then
 
 
+def test_counting_on_goes_through_every_case_once() -> None:
+    drills = corpus("next_case")
+    for _ in range(100):
+        prompt, completion = drills.document()
+        told = re.findall(r"(?:Suppose|Case \d+:) (.*?)\.", prompt)
+        more = re.findall(r"(?:Suppose|Case \d+:) (.*?)\.", completion)
+        assert len(told) >= 2
+        assert len({*told, *more}) == len(told) + len(more)
+        assert len(more) == min(3, 2 ** (told[0].count(",") + 1) - len(told))
+
+
 def test_the_next_role_is_written_as_worked_solutions_write_it() -> None:
     drills = corpus("next_role")
     for _ in range(100):

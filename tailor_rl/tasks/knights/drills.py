@@ -29,8 +29,8 @@ class Mixture:
     judge_claim: float = 1.0
     judge_claims: float = 3.0
     examine_cases: float = 3.0
-    next_case: float = 1.0
-    next_role: float = 1.0
+    next_case: float = 2.5
+    next_role: float = 2.5
     set_roles: float = 3.0
     list_facts: float = 3.0
     guess: float = 1.0
@@ -130,13 +130,11 @@ class Upbringing:
         return f"Examine {len(cases)}.", " ".join(lines)
 
     def _next_case(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
+        """Count on: the order is to be seen from the cases so far, as in a whole solution."""
         order = list(solver.order())
-        place = self._rng.randrange(len(order) - 1)
-        changes = "last" if solver.style.last_fastest else "first"
-        tried = "honest" if solver.style.knights_first else "lying"
-        here = spoken_case(puzzle.names, order[place])
-        request = f"What comes after {here}, {tried} first, {changes} changes fastest?"
-        return request, solver.case(order[place + 1], place + 2)
+        told = self._rng.randint(2, min(6, len(order) - 1))
+        cases = [solver.case(roles, number) for number, roles in enumerate(order, 1)]
+        return f"Go on: {' '.join(cases[:told])}", " ".join(cases[told : told + 3])
 
     def _next_role(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         """One step of growing: another person after a fit, another role after a conflict."""
