@@ -64,20 +64,25 @@ def measure(student: Path, *, documents: int, seed: int) -> tuple[Counter[str], 
         tokens = start + tokenizer(completion)["input_ids"]
         with torch.no_grad():
             likeliest = model(torch.tensor([tokens])).logits[0].argmax(-1).tolist()
-        for i, part in decisions(tokenizer.convert_ids_to_tokens(tokens), first=len(start)):
+        words = tokenizer.convert_ids_to_tokens(tokens)
+        for i, part in decisions(words, first=len(start), prompt=prompt):
             seen[part] += 1
             right[part] += likeliest[i - 1] == tokens[i]
     return right, seen
 
 
-def decisions(tokens: Sequence[str], *, first: int) -> Iterator[Decision]:
+def decisions(tokens: Sequence[str], *, first: int, prompt: str) -> Iterator[Decision]:
     """Where a part is decided, from token `first` on; tokens as the byte-level tokenizer has them
     ("Ġ" for a space).
     """
     words = [token.lstrip("Ġ") for token in tokens]
     for i in range(first + 2, len(words)):
         before, last, here = words[i - 2 : i + 1]
-        if here in ("honest", "lying") and before == "vs":
+        if here in ("honest", "lying") and "Go on:" in prompt:
+            yield i, "next case"
+        elif here in ("honest", "lying") and "What comes after" in prompt:
+            yield i, "next role"
+        elif here in ("honest", "lying") and before == "vs":
             yield i, "look up a role"
         elif here in ("honest", "lying") and before == ";":
             yield i, "look up the speaker"
