@@ -20,6 +20,7 @@ from typing import Any
 from tailor_rl.config.describe import explain, nearest_key
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import ConfigError
+from tailor_rl.runs.environment import this_machine
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 # Where a run goes on does not change what it computes.
@@ -92,7 +93,7 @@ def _with_overrides(table: dict[str, Any], overrides: Sequence[str], source: Pat
     for text, (key, value) in zip(overrides, pairs, strict=True):
         _put(table, key, value, text)
     config = _validate(table, source, tuple(key for key, _ in pairs))
-    return _with_paths(config, source.parent)
+    return _with_threads(_with_paths(config, source.parent), cores=this_machine().cores)
 
 
 def read_toml(file: Path) -> dict[str, Any]:
@@ -188,6 +189,16 @@ def _with_paths(config: RunConfig, recipe_folder: Path) -> RunConfig:
         name = f"{_resolved(where, recipe_folder)}{colon}{attribute}"
         changes["task"] = config.task.model_copy(update={"name": name})
     return config.model_copy(update=changes)
+
+
+def _with_threads(config: RunConfig, *, cores: int) -> RunConfig:
+    """In place of 0 threads, the cores shared out: the config that is kept says what was used."""
+    rollout, learner = config.rollout, config.learner
+    if not rollout.threads:
+        rollout = rollout.model_copy(update={"threads": max(1, cores // rollout.engines)})
+    if not learner.threads:
+        learner = learner.model_copy(update={"threads": max(1, cores // learner.ranks)})
+    return config.model_copy(update={"rollout": rollout, "learner": learner})
 
 
 def _resolved(path: str, recipe_folder: Path) -> str:

@@ -37,7 +37,9 @@ class RolloutConfig(Section):
     engines: int = Field(1, ge=1, description="rollout engine actors")
     gpus_per_engine: float = Field(0, ge=0)
     tensor_parallel: int = Field(1, ge=1)
-    threads: int = Field(1, ge=1, description="CPU threads of each engine")
+    threads: int = Field(
+        1, ge=0, description="CPU threads of each engine; 0: this machine's cores, shared out"
+    )
     dtype: Literal["float32", "bfloat16"] = "float32"
     max_sequences: int = Field(128, ge=1, description="sequences decoded together in one engine")
     max_model_len: int = Field(512, ge=16)
@@ -51,7 +53,9 @@ class RolloutConfig(Section):
 class LearnerConfig(Section):
     ranks: int = Field(1, ge=1)
     gpus_per_rank: float = Field(0, ge=0)
-    threads: int = Field(1, ge=1, description="CPU threads of each rank")
+    threads: int = Field(
+        1, ge=0, description="CPU threads of each rank; 0: this machine's cores, shared out"
+    )
     zero_stage: Literal[0, 1, 2, 3] = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
     micro_batch_tokens: int = Field(

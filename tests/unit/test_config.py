@@ -296,6 +296,17 @@ def test_more_than_the_machine_has_is_refused(
     assert [part for part in parts if part not in str(caught.value)] == [], caught.value
 
 
+@pytest.mark.parametrize(("count", "threads"), [(1, 2), (2, 1), (3, 1)])
+def test_no_threads_means_the_cores_shared_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, threads: int
+) -> None:
+    monkeypatch.setattr("tailor_rl.config.load.this_machine", lambda: TWO_CORES)
+    overrides = ["rollout.threads=0", f"rollout.engines={count}"]
+    overrides += ["learner.threads=0", f"learner.ranks={count}"]
+    config = load_config(write_recipe(tmp_path), overrides)
+    assert (config.rollout.threads, config.learner.threads) == (threads, threads)
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_as_many_engines_and_ranks_as_cores_fit(tmp_path: Path, count: int) -> None:
     overrides = [f"learner.ranks={count}", f"rollout.engines={count}"]
