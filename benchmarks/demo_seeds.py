@@ -2,7 +2,8 @@
 
     python benchmarks/demo_seeds.py --seeds 1 2 3 4 5 [--recipe recipes/demo.toml] [key=value ...]
 
-Seeds whose run folder has finished are read, not run again: a study can be stopped and continued.
+Seeds that stand in the result file are not run again, and one that was broken
+off is resumed: a study can be stopped and continued.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ def main() -> None:
     parser.add_argument("--runs-dir", type=Path, default=ROOT / "runs")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    rows = []
+    rows = json.loads(args.out.read_text())["runs"] if args.out.exists() else []
     for seed in args.seeds:
+        if seed in {row["seed"] for row in rows}:
+            continue
         rows.append(measure(args.recipe, args.overrides, seed=seed, runs_dir=args.runs_dir))
         write(args.out, rows)
         print(json.dumps(rows[-1]["accuracy"]), flush=True)

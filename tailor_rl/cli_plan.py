@@ -41,8 +41,8 @@ def forecast(config: RunConfig, splits: Sequence[str]) -> Forecast:
         ood = tuple(split for split in splits if split.startswith("ood/"))
     stages = 3 if warm else 2  # base, SFT, RL
     validations = rl.num_steps // evaluation.every if evaluation.every else 0
-    problems = stages * (1 + len(ood)) * evaluation.num_problems
-    problems += validations * evaluation.num_validation_problems
+    problems = stages * sum(map(evaluation.problems_of, ("test", *ood)))
+    problems += validations * evaluation.problems_of("validation")
     attempts = config.attempts
     return Forecast(
         attempt_rollouts=attempts.num_problems * attempts.samples_per_problem if tailor else 0,

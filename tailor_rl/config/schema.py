@@ -149,6 +149,9 @@ class RLConfig(Section):
 
 class EvaluationConfig(Section):
     num_problems: int = Field(200, ge=1, description="of each split, for the table")
+    num_ood_problems: int | None = Field(
+        None, ge=1, description="of each ood split; default: num_problems"
+    )
     samples_per_problem: int = Field(8, ge=1)
     temperature: float = Field(1.0, gt=0)
     max_tokens: int = Field(384, ge=1)
@@ -157,6 +160,12 @@ class EvaluationConfig(Section):
     ood_splits: tuple[str, ...] | None = Field(
         None, description="default: every ood split of the task"
     )
+
+    def problems_of(self, split: str) -> int:
+        if split == "validation":
+            return self.num_validation_problems
+        ood = self.num_ood_problems if split.startswith("ood/") else None
+        return ood or self.num_problems
 
 
 class RunConfig(Section):

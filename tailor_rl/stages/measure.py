@@ -79,7 +79,7 @@ class Examiner:
             self._task,
             split,
             self._pool,
-            num_problems=cfg.num_validation_problems if validation else cfg.num_problems,
+            num_problems=cfg.problems_of(split),
             samples=cfg.samples_per_problem,
             sampling=Sampling(temperature=cfg.temperature, max_tokens=cfg.max_tokens),
             seed=self._seed,
