@@ -50,12 +50,14 @@ def measure(recipe: str, overrides: list[str], *, seed: int, runs_dir: Path) -> 
     else:
         command += [recipe, f"seed={seed}", *overrides, "--name", run.name]
         command += ["--runs-dir", str(runs_dir)]
+    resumed = run.is_dir()
     started = time.monotonic()
     subprocess.run([*command, "--plain"], check=True, cwd=ROOT)
     summary = summarise(run)
     return {
         "seed": seed,
-        "command": "python " + " ".join(command[1:]),
+        "command": "python " + " ".join(command[1:]).replace(f"{ROOT}/", ""),
+        "resumed": resumed,  # then the seconds are those of the last part
         "wall_seconds": round(time.monotonic() - started, 1),
         "accuracy": cells(summary),
         "ledger": summary.ledger,

@@ -307,6 +307,14 @@ def test_no_threads_means_the_cores_shared_out(
     assert (config.rollout.threads, config.learner.threads) == (threads, threads)
 
 
+def test_each_split_has_its_number_of_problems(tmp_path: Path) -> None:
+    overrides = ["evaluation.num_problems=9", "evaluation.num_validation_problems=3"]
+    asked = load_config(write_recipe(tmp_path), overrides).evaluation
+    assert [asked.problems_of(s) for s in ("test", "ood/people-4", "validation")] == [9, 9, 3]
+    fewer = load_config(write_recipe(tmp_path), [*overrides, "evaluation.num_ood_problems=4"])
+    assert [fewer.evaluation.problems_of(s) for s in ("test", "ood/people-4")] == [9, 4]
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_as_many_engines_and_ranks_as_cores_fit(tmp_path: Path, count: int) -> None:
     overrides = [f"learner.ranks={count}", f"rollout.engines={count}"]
