@@ -57,6 +57,7 @@ def measure(recipe: str, overrides: list[str], *, seed: int, runs_dir: Path) -> 
     return {
         "seed": seed,
         "command": "python " + " ".join(command[1:]).replace(f"{ROOT}/", ""),
+        "git": json.loads((run / "environment.json").read_text())["git"],
         "resumed": resumed,  # then the seconds are those of the last part
         "wall_seconds": round(time.monotonic() - started, 1),
         "accuracy": cells(summary),
