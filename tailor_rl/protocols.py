@@ -4,10 +4,10 @@ hand-written fakes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from tailor_rl.types import Batch, Evaluation, Problem, Rollout, Sampling, Update, WeightVersion
 
@@ -31,13 +31,44 @@ class Task(Protocol):
         ...
 
     def grade(self, problem: Problem, text: str) -> float:
-        """Binary outcome reward of an answer: 1.0 right, 0.0 wrong or unreadable. Raises only on a
-        defect.
+        """How right an answer is: 1.0 right, 0.0 wrong or unreadable, between them partly right.
+        Only 1.0 counts as solved. Raises only on a defect, which is set aside and never scored 0.
         """
         ...
 
+
+# What a task may have besides. Each is found by asking `isinstance`: a plain class with the method
+# is enough.
+
+
+@runtime_checkable
+class HasTraces(Protocol):
     def rule_based_trace(self, problem: Problem) -> str:
         """The task's own solver writes the trace (the "rule-based demonstration" baseline)."""
+        ...
+
+
+@runtime_checkable
+class HasAnswers(Protocol):
+    def answer_text(self, problem: Problem) -> str:
+        """The shortest text to which `grade` gives 1.0, for people who want to see the format."""
+        ...
+
+
+@runtime_checkable
+class HasSizes(Protocol):
+    def size(self, split: str) -> int:
+        """How many problems a split has, where it is a data set. `problem` takes the index modulo
+        the size.
+        """
+        ...
+
+
+@runtime_checkable
+class HasRewards(Protocol):
+    @property
+    def rewards(self) -> Mapping[str, Callable[[Problem, str], float]]:
+        """Further rewards by name, for `reward.weights`: shaping, format. Any finite number."""
         ...
 
 

@@ -21,6 +21,9 @@ FinishReason = Literal["stop", "length"]
 class Problem:
     """One question with one right answer. `id` is "task:split:index" and names the problem on every
     host.
+
+    Problems of one `family` are the same up to renaming, so they are not independent of each other:
+    intervals resample families. Where it is empty the problem is alone in its own.
     """
 
     id: str
@@ -29,6 +32,7 @@ class Problem:
     split: str  # "train", "validation", "test" or "ood/<axis>"
     difficulty: int
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    family: str = ""
 
 
 @dataclass(frozen=True, slots=True)
