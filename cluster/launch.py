@@ -28,6 +28,8 @@ from tailor_rl.concurrency import together
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.config.student import fetch_student
 from tailor_rl.errors import TailorError
+from tailor_rl.graders.counting import CountingGrader
+from tailor_rl.graders.pool import GraderPool
 from tailor_rl.pipeline import tailor
 from tailor_rl.protocols import Screen
 from tailor_rl.runs.folder import RunFolder
@@ -112,16 +114,22 @@ async def _run(
         teacher = TeacherHandle(cfg.teacher.model, crew.teachers)
         task = load_task(cfg.task.name, seed=cfg.task.seed, options=cfg.task.options)
         journal = RunJournal(folder, screen)
-        work = tailor(
-            cfg,
-            task=task,
-            teacher=teacher,
-            pool=pool,
-            learner=learner,
-            tokens=tokens,
-            journal=journal,
-        )
-        await guarded(work, crew.actors)
+        with GraderPool(cfg.task, cfg.reward) as bench:
+            work = tailor(
+                cfg,
+                task=task,
+                teacher=teacher,
+                pool=pool,
+                grader=CountingGrader(
+                    bench,
+                    max_error_share=cfg.reward.max_error_share,
+                    on_failure=lambda failure: journal.append("grade_failures", failure),
+                ),
+                learner=learner,
+                tokens=tokens,
+                journal=journal,
+            )
+            await guarded(work, crew.actors)
     finally:
         await crew.dismiss()
 

@@ -99,6 +99,7 @@ def prepare(request: Request) -> Prepared:
     from tailor_rl.config import checks
     from tailor_rl.config.load import search_folders
     from tailor_rl.config.student import check_student
+    from tailor_rl.graders.rewards import Rewards
     from tailor_rl.runs.environment import this_machine
     from tailor_rl.runs.folder import check_free, check_new
     from tailor_rl.tasks.registry import load_task
@@ -117,6 +118,8 @@ def prepare(request: Request) -> Prepared:
         checks.check_machine(config, machine)
     task = load_task(config.task.name, seed=config.task.seed, options=config.task.options)
     checks.check_splits(config, task)
+    checks.check_initialisation(config, task)
+    Rewards(task, weights=config.reward.weights, functions=config.reward.functions)
     notes: tuple[str, ...] = ()
     if student.folder is None:
         notes = (f"student {config.student} will be downloaded from the Hugging Face hub",)

@@ -1,23 +1,20 @@
-"""What a policy can do: accuracy and pass@k on one split, with intervals over problems.
+"""What a policy can do on one split: results problem by problem, and figures with intervals.
 
 Knows nothing about learners, run folders or which weights the engines hold: the caller says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tailor_rl.concurrency import rollout_slots, together
-from tailor_rl.grading import grade
-from tailor_rl.protocols import RolloutPool, Task
+from tailor_rl.protocols import Grader, RolloutPool, Task
 from tailor_rl.seeds import derive_seed
-from tailor_rl.statistics import bootstrap_interval, pass_at_k, wilson_interval
-from tailor_rl.types import Evaluation, Interval, Problem, Rollout, Sampling
-
-NUM_TRACES = 8  # problems of a split whose first sample is kept for people to read
+from tailor_rl.statistics import pass_at_k, problem_interval
+from tailor_rl.types import Evaluation, Grade, Problem, ProblemResult, Rollout, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,108 +44,161 @@ def trace(problem: Problem, rollout: Rollout, reward: float, *, stage: str, step
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Graded:
-    problem: Problem
-    rollouts: tuple[Rollout, ...]
-    rewards: tuple[float, ...]
-
-
-async def evaluate(
+async def examine_problems(
     task: Task,
     split: str,
     pool: RolloutPool,
+    grader: Grader,
     *,
-    num_problems: int,
+    indices: Iterable[int],
     samples: int,
     sampling: Sampling,
+    greedy: bool,
     seed: int,
     stage: str,
     step: int,
-    weight_version: int,
-    ks: Sequence[int] = (1, 8),
-    on_progress: Callable[[int, int], None] | None = None,
+    on_result: Callable[[ProblemResult], None] | None = None,
     on_trace: Callable[[Trace], None] | None = None,
-) -> list[Evaluation]:
-    """Rows for one split: "accuracy" where k = 1 (pass@1, the mean over samples), else "pass@k".
+) -> list[ProblemResult]:
+    """One result a problem, in the order of `indices`; `on_result` as soon as one is there.
 
-    Problems 0 .. num_problems - 1 and the draws depend on (seed, split) alone, so that stages are
-    compared on the same problems. Intervals are 95 %, over problems: Wilson's where every
-    problem is a plain yes or no, else the bootstrap. Raises ValueError for a k above `samples`,
-    GradeError.
+    Draws depend on (seed, split, index) alone, so that stages and checkpoints are compared on the
+    same draws and any part can be made later. `greedy` adds one sample at temperature 0.
+    Raises GradeError.
     """
-    if not ks or min(ks) < 1 or max(ks) > samples:
-        raise ValueError(
-            f"ks={tuple(ks)} with {samples} samples a problem: each k is from 1 to samples"
-        )
-    done = 0
     slots = rollout_slots(samples)
 
-    async def one(index: int) -> _Graded:
-        nonlocal done
+    async def one(index: int) -> ProblemResult:
         problem = task.problem(split, index)
         draw = derive_seed(seed, "evaluate", split, index)
         async with slots:
             rollouts = await pool.generate(problem, num=samples, sampling=sampling, seed=draw)
-        rewards = tuple(grade(task, problem, rollout.text) for rollout in rollouts)
-        done += 1
-        if on_progress is not None:
-            on_progress(done, num_problems)
-        return _Graded(problem, rollouts, rewards)
+            if greedy:
+                best = replace(sampling, temperature=0.0, top_p=1.0)
+                rollouts += await pool.generate(problem, num=1, sampling=best, seed=draw)
+        grades = await grader.grade(problem, [rollout.text for rollout in rollouts])
+        result = _result(problem, rollouts, grades, samples=samples, stage=stage, step=step)
+        if on_result is not None:
+            on_result(result)
+        if on_trace is not None and grades[0] is not None:
+            on_trace(trace(problem, rollouts[0], grades[0].reward, stage=stage, step=step))
+        return result
 
-    graded = await together(one(index) for index in range(num_problems))
-    if on_trace is not None:
-        for item in graded[:NUM_TRACES]:
-            on_trace(trace(item.problem, item.rollouts[0], item.rewards[0], stage=stage, step=step))
+    return await together(one(index) for index in indices)
+
+
+def _result(
+    problem: Problem,
+    rollouts: Sequence[Rollout],
+    grades: Sequence[Grade | None],
+    *,
+    samples: int,
+    stage: str,
+    step: int,
+) -> ProblemResult:
+    """The first `samples` are samples; one more, if there is one, is the greedy answer."""
+    kept = [
+        (rollout, grade)
+        for rollout, grade in zip(rollouts[:samples], grades[:samples], strict=True)
+        if grade is not None
+    ]
+    best = grades[samples] if len(grades) > samples else None
+    return ProblemResult(
+        stage=stage,
+        step=step,
+        split=problem.split,
+        problem_id=problem.id,
+        family=problem.family or problem.id,
+        difficulty=problem.difficulty,
+        correct=tuple(grade.correct for _, grade in kept),
+        num_tokens=tuple(len(rollout.token_ids) for rollout, _ in kept),
+        truncated=tuple(rollout.finish_reason == "length" for rollout, _ in kept),
+        entropy=tuple(-float(np.mean(rollout.rollout_logprobs)) for rollout, _ in kept),
+        ungraded=samples - len(kept),
+        greedy=None if best is None else best.correct,
+    )
+
+
+def tabulate(
+    results: Sequence[ProblemResult],
+    *,
+    ks: Sequence[int],
+    seed: int,
+    temperature: float,
+    weight_version: int,
+) -> list[Evaluation]:
+    """The figures of one split at one stage: "accuracy" where k = 1, "pass@k" above, and "greedy"
+    where there are greedy answers.
+
+    Only a grade of 1.0 counts as solved. Intervals are 95 %, over families of problems. For each
+    figure, problems with fewer graded samples than it needs are left out.
+    """
+    figures = [(k, "accuracy" if k == 1 else "pass@k", _pass_at(results, k)) for k in ks]
+    best = [(r, float((r.greedy or 0.0) >= 1.0)) for r in results if r.greedy is not None]
+    if best:
+        figures.append((1, "greedy", best))
     return [
         _row(
-            graded,
-            k,
-            stage=stage,
-            step=step,
+            pairs,
+            k=k,
+            metric=metric,
+            seed=derive_seed(seed, "bootstrap"),
+            temperature=0.0 if metric == "greedy" else temperature,
             weight_version=weight_version,
-            seed=seed,
-            temperature=sampling.temperature,
+            ungraded=sum(result.ungraded for result in results),
         )
-        for k in ks
+        for k, metric, pairs in figures
+        if pairs
+    ]
+
+
+Figure = tuple[ProblemResult, float]  # a problem and its value
+
+
+def _pass_at(results: Sequence[ProblemResult], k: int) -> list[Figure]:
+    return [
+        (result, pass_at_k(len(result.correct), sum(c >= 1.0 for c in result.correct), k))
+        for result in results
+        if len(result.correct) >= k
     ]
 
 
 def _row(
-    graded: Sequence[_Graded],
-    k: int,
+    pairs: Sequence[Figure],
     *,
-    stage: str,
-    step: int,
-    temperature: float,
+    k: int,
+    metric: str,
     seed: int,
+    temperature: float,
     weight_version: int,
+    ungraded: int,
 ) -> Evaluation:
-    rollouts = [rollout for item in graded for rollout in item.rollouts]
-    samples = len(graded[0].rollouts)
-    correct_P = np.array([sum(reward >= 1.0 for reward in item.rewards) for item in graded])
-    interval = _interval(correct_P, samples=samples, k=k, seed=derive_seed(seed, "bootstrap"))
+    results = [result for result, _ in pairs]
+    families = [result.family for result in results]
+    values_P = np.array([value for _, value in pairs])
+    interval, name = problem_interval(values_P, families_P=families, seed=seed)
     return Evaluation(
-        stage=stage,
-        step=step,
-        split=graded[0].problem.split,
-        metric="accuracy" if k == 1 else "pass@k",
+        stage=results[0].stage,
+        step=results[0].step,
+        split=results[0].split,
+        metric=metric,
         k=k,
         value=interval.value,
         low=interval.low,
         high=interval.high,
-        num_problems=len(graded),
-        num_samples=samples,
+        num_problems=len(results),
+        num_samples=1 if metric == "greedy" else max(len(result.correct) for result in results),
         temperature=temperature,
-        mean_tokens=float(np.mean([len(rollout.token_ids) for rollout in rollouts])),
-        truncated=float(np.mean([rollout.finish_reason == "length" for rollout in rollouts])),
+        mean_tokens=_mean(n for result in results for n in result.num_tokens),
+        truncated=_mean(cut for result in results for cut in result.truncated),
         weight_version=weight_version,
+        num_families=len(set(families)),
+        interval=name,
+        entropy=_mean(nats for result in results for nats in result.entropy),
+        ungraded=ungraded,
     )
 
 
-def _interval(correct_P: np.ndarray, *, samples: int, k: int, seed: int) -> Interval:
-    """Wilson where every problem is a yes or a no: the bootstrap has no width when all agree."""
-    values_P = np.array([pass_at_k(samples, int(correct), k) for correct in correct_P])
-    if np.isin(values_P, (0.0, 1.0)).all():
-        return wilson_interval(int(values_P.sum()), values_P.size)
-    return bootstrap_interval(values_P, seed=seed)
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return float(np.mean(found)) if found else 0.0

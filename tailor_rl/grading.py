@@ -1,32 +1,31 @@
-"""The one place where a task's reward is called: what is no reward becomes an error, never a 0."""
+"""Rollouts of one problem, sorted by whether they could be graded."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from tailor_rl.errors import GradeError
-from tailor_rl.protocols import Task
-from tailor_rl.types import Problem
+from tailor_rl.protocols import Grader
+from tailor_rl.types import Grade, Problem, Rollout
 
 
-def grade(task: Task, problem: Problem, text: str) -> float:
-    """The outcome reward of an answer.
+@dataclass(frozen=True, slots=True)
+class GradedRollouts:
+    """`grades[i]` is that of `rollouts[i]`."""
 
-    Called on the event loop's own thread: graders are pure Python and quick, and some (those that
-    use signals for deadlines) work on the main thread only. Raises GradeError where the task raised
-    or gave no finite number: a defect counted as "wrong" would train the policy away from right
-    answers.
-    """
-    try:
-        reward = float(task.grade(problem, text))
-    except Exception as error:
-        raise GradeError(
-            f"task {task.name!r} could not grade an answer to {problem.id!r}: "
-            f"{type(error).__name__}: {error}; fix its grade(), a wrong answer is 0.0"
-        ) from error
-    if not math.isfinite(reward):
-        raise GradeError(
-            f"task {task.name!r} gave the reward {reward} to an answer to {problem.id!r}; "
-            "a reward is a finite number"
-        )
-    return reward
+    rollouts: tuple[Rollout, ...]
+    grades: tuple[Grade, ...]
+    ungraded: tuple[Rollout, ...]
+
+
+async def grade_rollouts(
+    grader: Grader, problem: Problem, rollouts: Sequence[Rollout]
+) -> GradedRollouts:
+    """The rewards of rollouts; those that the grader failed on stand apart."""
+    grades = await grader.grade(problem, [rollout.text for rollout in rollouts])
+    pairs = list(zip(rollouts, grades, strict=True))
+    return GradedRollouts(
+        rollouts=tuple(rollout for rollout, grade in pairs if grade is not None),
+        grades=tuple(grade for _, grade in pairs if grade is not None),
+        ungraded=tuple(rollout for rollout, grade in pairs if grade is None),
+    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from tailor_rl.config.schema import RLConfig, RunConfig
 from tailor_rl.initialisations import INITIALISATIONS
-from tailor_rl.protocols import Journal, Learner, RolloutPool, Task, Teacher, Tokens
+from tailor_rl.protocols import Grader, Journal, Learner, RolloutPool, Task, Teacher, Tokens
 from tailor_rl.stages.measure import Examiner
 from tailor_rl.stages.reinforce import (
     StepRecord,
@@ -34,18 +34,21 @@ async def tailor(
     task: Task,
     teacher: Teacher,
     pool: RolloutPool,
+    grader: Grader,
     learner: Learner,
     tokens: Tokens,
     journal: Journal,
 ) -> WeightVersion:
     """Run every stage that has not finished yet; returns the name of the final weights."""
-    examiner = Examiner(cfg.evaluation, seed=cfg.seed, task=task, pool=pool, journal=journal)
+    examiner = Examiner(
+        cfg.evaluation, seed=cfg.seed, task=task, pool=pool, grader=grader, journal=journal
+    )
     weights = await sync_weights(learner, pool, timeout_s=SYNC_TIMEOUT_S)
     await examiner.examine("base", weights)
 
     make_demonstrations = INITIALISATIONS[cfg.initialisation]
     demonstrations = await make_demonstrations(
-        cfg, task=task, teacher=teacher, pool=pool, journal=journal
+        cfg, task=task, teacher=teacher, pool=pool, grader=grader, journal=journal
     )
     if demonstrations:
         await warm_start(
@@ -59,6 +62,7 @@ async def tailor(
         seed=cfg.seed,
         task=task,
         pool=pool,
+        grader=grader,
         learner=learner,
         examiner=examiner,
         journal=journal,
@@ -73,6 +77,7 @@ async def reinforce(
     seed: int,
     task: Task,
     pool: RolloutPool,
+    grader: Grader,
     learner: Learner,
     examiner: Examiner,
     journal: Journal,
@@ -87,7 +92,9 @@ async def reinforce(
     journal.start("rl")
     if start.step == 0:
         await examiner.validate(weights, step=0)
-    async with open_stream(cfg, start, weights=weights, seed=seed, task=task, pool=pool) as stream:
+    async with open_stream(
+        cfg, start, weights=weights, seed=seed, task=task, pool=pool, grader=grader
+    ) as stream:
         for step in range(start.step + 1, cfg.num_steps + 1):
             record = StepRecord(journal, step=step)
             with record.phase("rollout"):

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from tailor_rl.types import Batch, Evaluation, Problem, Rollout, Sampling, Update, WeightVersion
+from tailor_rl.types import (
+    Batch,
+    Evaluation,
+    Grade,
+    Problem,
+    Rollout,
+    Sampling,
+    Update,
+    WeightVersion,
+)
 
 Row = TypeVar("Row")
 
@@ -69,6 +78,17 @@ class HasRewards(Protocol):
     @property
     def rewards(self) -> Mapping[str, Callable[[Problem, str], float]]:
         """Further rewards by name, for `reward.weights`: shaping, format. Any finite number."""
+        ...
+
+
+class Grader(Protocol):
+    """Grades completions where a grader that hangs, dies or raises harms nobody."""
+
+    async def grade(self, problem: Problem, texts: Sequence[str]) -> list[Grade | None]:
+        """One grade a text, in order; None where the grader failed: set aside, never scored 0.
+
+        Raises GradeError when too many failed.
+        """
         ...
 
 

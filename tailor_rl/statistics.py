@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -29,23 +30,59 @@ def wilson_interval(successes: int, num: int) -> Interval:
     return Interval(share, min(max(centre - half, 0.0), share), max(min(centre + half, 1.0), share))
 
 
-def bootstrap_interval(values_P: np.ndarray, *, seed: int, num_resamples: int = 2_000) -> Interval:
+def bootstrap_interval(
+    values_P: np.ndarray,
+    *,
+    seed: int,
+    families_P: Sequence[str] | None = None,
+    num_resamples: int = 2_000,
+) -> Interval:
     """The mean over problems with its 95 % percentile-bootstrap interval (Efron, 1979).
 
-    Problems are resampled, not samples: those of one problem are not independent of each other.
+    Whole families are resampled (the cluster bootstrap: Davison & Hinkley, 1997, section 3.8):
+    neither the samples of one problem nor problems that are the same up to renaming are independent
+    of each other. Without `families_P` every problem is a family.
     """
     values_P = np.asarray(values_P, dtype=np.float64)
-    num = values_P.size
-    if num == 0:
+    if values_P.size == 0:
         raise ValueError("a mean over no problems has no interval; give at least one value")
+    sums_F, counts_F = _by_family(values_P, families_P)
+    num = sums_F.size
     rng = np.random.default_rng(seed)
-    chunks = [  # not all at once: that would take num_resamples * num * 8 bytes
-        values_P[rng.integers(0, num, size=(min(100, num_resamples - start), num))].mean(axis=1)
-        for start in range(0, num_resamples, 100)
-    ]
-    means = np.concatenate(chunks)
-    low, high = np.percentile(means, [2.5, 97.5])
+    means: list[np.ndarray] = []
+    for start in range(0, num_resamples, 100):  # not all at once: that would take much memory
+        drawn = rng.integers(0, num, size=(min(100, num_resamples - start), num))
+        means.append(sums_F[drawn].sum(axis=1) / counts_F[drawn].sum(axis=1))
+    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
     return Interval(float(values_P.mean()), float(low), float(high))
+
+
+def _by_family(
+    values_P: np.ndarray, families_P: Sequence[str] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums and sizes of families, in the order in which these first appear."""
+    if families_P is None:
+        return values_P, np.ones(values_P.size)
+    place = {family: i for i, family in enumerate(dict.fromkeys(families_P))}
+    index_P = np.array([place[family] for family in families_P])
+    return np.bincount(index_P, weights=values_P), np.bincount(index_P)
+
+
+def problem_interval(
+    values_P: np.ndarray, *, families_P: Sequence[str], seed: int
+) -> tuple[Interval, str]:
+    """The interval of a mean over problems, and its name.
+
+    "wilson" where every problem is a plain yes or no and none is another's sibling, or where all
+    came out alike (there the bootstrap has no width; n is then the number of families), else
+    "bootstrap".
+    """
+    values_P = np.asarray(values_P, dtype=np.float64)
+    num_families = len(set(families_P))
+    binary = np.isin(values_P, (0.0, 1.0)).all()
+    if binary and (num_families == values_P.size or np.ptp(values_P) == 0):
+        return wilson_interval(round(values_P.mean() * num_families), num_families), "wilson"
+    return bootstrap_interval(values_P, seed=seed, families_P=families_P), "bootstrap"
 
 
 def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:

@@ -23,8 +23,8 @@ from types import TracebackType
 from typing import Self
 
 from tailor_rl.errors import TailorError
-from tailor_rl.grading import grade
-from tailor_rl.protocols import RolloutPool, Task
+from tailor_rl.grading import grade_rollouts
+from tailor_rl.protocols import Grader, RolloutPool, Task
 from tailor_rl.seeds import derive_seed
 from tailor_rl.types import Group, Sampling, WeightVersion
 
@@ -40,14 +40,16 @@ class Spent:
     rollouts: int = 0
     generated_tokens: int = 0
     truncated: int = 0
+    ungraded: int = 0  # rollouts set aside because the grader failed
 
     def plus(self, group: Group) -> Spent:
         return Spent(
             groups=self.groups + 1,
             uninformative_groups=self.uninformative_groups + (not group.informative),
-            rollouts=self.rollouts + len(group.rollouts),
-            generated_tokens=self.generated_tokens + sum(len(r.token_ids) for r in group.rollouts),
-            truncated=self.truncated + sum(r.finish_reason == "length" for r in group.rollouts),
+            rollouts=self.rollouts + len(group.generated),
+            generated_tokens=self.generated_tokens + sum(len(r.token_ids) for r in group.generated),
+            truncated=self.truncated + sum(r.finish_reason == "length" for r in group.generated),
+            ungraded=self.ungraded + len(group.ungraded),
         )
 
 
@@ -67,6 +69,7 @@ class GroupStream:
         self,
         task: Task,
         pool: RolloutPool,
+        grader: Grader,
         *,
         num_groups: int,
         groups_per_step: int,
@@ -81,6 +84,7 @@ class GroupStream:
     ) -> None:
         self._task = task
         self._pool = pool
+        self._grader = grader
         self._group_size = group_size
         self._slots = (max_lag + 1) * groups_per_step
         self._dynamic_sampling = dynamic_sampling
@@ -186,20 +190,28 @@ class GroupStream:
             sampling=self._sampling,
             seed=derive_seed(self._seed, "rl", order),
         )
-        rewards = tuple(grade(self._task, problem, rollout.text) for rollout in rollouts)
-        group = Group(problem=problem, rollouts=rollouts, rewards=rewards, order=order)
+        graded = await grade_rollouts(self._grader, problem, rollouts)
+        group = Group(
+            problem=problem,
+            rollouts=graded.rollouts,
+            grades=graded.grades,
+            order=order,
+            ungraded=graded.ungraded,
+        )
         if self._discards(group):
             self._discarded += 1
             self._admit()
         return group
 
     def _discards(self, group: Group) -> bool:
-        return self._dynamic_sampling and not group.informative
+        """Equal rewards, or none at all, which not even synchronous GRPO could learn from."""
+        return not group.rollouts or (self._dynamic_sampling and not group.informative)
 
     def _nothing_to_learn(self) -> TailorError:
         rewards = [reward for group in self._generated for reward in group.rewards]
+        mean = sum(rewards) / max(1, len(rewards))
         return TailorError(
             f"{len(self._generated)} groups in a row gave too few with differing rewards (mean "
-            f"reward {sum(rewards) / len(rewards):.3f}): there is nothing to learn from; make the "
+            f"reward {mean:.3f}): there is nothing to learn from; make the "
             "task easier or harder, warm the student up longer, or set rl.dynamic_sampling = false"
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -81,14 +81,22 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def read_evaluations(run_path: Path) -> list[Evaluation]:
     """The rows of evaluations.jsonl, in file order; keys that are not known here are left out."""
-    names = [field.name for field in fields(Evaluation)]
     path = run_path / "evaluations.jsonl"
     try:
-        return [Evaluation(**{name: row[name] for name in names}) for row in read_rows(path)]
+        return [Evaluation(**_known(row)) for row in read_rows(path)]
     except KeyError as error:
         raise RunFolderError(
             f"{path} has a row without {error}: it was written by another version of tailor_rl"
         ) from error
+
+
+def _known(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an Evaluation in a row; one that has no default must be there."""
+    return {
+        field.name: row[field.name]
+        for field in fields(Evaluation)
+        if field.name in row or field.default is MISSING
+    }
 
 
 def split_label(split: str) -> str:
@@ -111,6 +119,7 @@ def summarise(run_path: Path) -> Summary:
     Raises RunFolderError for a damaged one.
     """
     rows = [r for r in read_evaluations(run_path) if r.split == "test" or r.split.startswith("ood")]
+    rows = [row for row in rows if row.metric != "greedy"]
     cells: dict[tuple[str, str, int], Evaluation] = {}
     for row in sorted(
         rows, key=lambda r: r.step

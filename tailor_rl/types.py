@@ -108,15 +108,44 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True)
+class Grade:
+    """What one completion is worth. `correct` is the task's own verdict: 1.0 is solved, and that is
+    what accuracy counts. `reward` is what RL maximises: the weighted sum of `components`.
+    """
+
+    correct: float
+    reward: float
+    components: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class GradeFailure:
+    """A completion that could not be graded, and why: the grader's defect, not the policy's."""
+
+    problem_id: str
+    text: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
-    """G rollouts of one problem, with one reward each. `order` is the place in which the group was
-    started.
+    """The graded rollouts of one problem. `order` is the place in which the group was started;
+    `ungraded` rollouts were generated and paid for, and are learnt from by nobody.
     """
 
     problem: Problem
     rollouts: tuple[Rollout, ...]
-    rewards: tuple[float, ...]
+    grades: tuple[Grade, ...]
     order: int
+    ungraded: tuple[Rollout, ...] = ()
+
+    @property
+    def rewards(self) -> tuple[float, ...]:
+        return tuple(grade.reward for grade in self.grades)
+
+    @property
+    def generated(self) -> tuple[Rollout, ...]:
+        return (*self.rollouts, *self.ungraded)
 
     @property
     def informative(self) -> bool:
@@ -179,15 +208,39 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class ProblemResult:
+    """What the policy made of one problem of a split: a row of results/eval-STAGE.jsonl.
+
+    The tuples have one entry a graded sample. `entropy` estimates the mean entropy of the policy
+    over the sample's tokens, in nats: minus the mean log-probability of the tokens drawn.
+    """
+
+    stage: str
+    step: int
+    split: str
+    problem_id: str
+    family: str
+    difficulty: int
+    correct: tuple[float, ...]
+    num_tokens: tuple[int, ...]
+    truncated: tuple[bool, ...]
+    entropy: tuple[float, ...]
+    ungraded: int  # samples set aside because the grader failed
+    greedy: float | None = None  # the grade at temperature 0, where that was asked for
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One row of evaluations.jsonl. Accuracy is the mean over `num_samples` samples a problem
-    (pass@1).
+    """One row of evaluations.jsonl: a figure over the problems of one split.
+
+    "accuracy" is the mean over `num_samples` samples a problem (avg@k, an unbiased pass@1),
+    "pass@k" the chance that one of k samples is right, "greedy" the accuracy at temperature 0.
     """
 
     stage: str  # "base", "sft" or "rl"
     step: int
     split: str
-    metric: str  # "accuracy" or "pass@k"
+    metric: str  # "accuracy", "pass@k" or "greedy"
     k: int
     value: float
     low: float
@@ -198,3 +251,7 @@ class Evaluation:
     mean_tokens: float
     truncated: float  # share of completions that hit max_tokens
     weight_version: int
+    num_families: int = 0  # problems up to renaming: what the interval resamples
+    interval: str = "bootstrap"  # or "wilson"
+    entropy: float = 0.0  # nats a token, see ProblemResult
+    ungraded: int = 0

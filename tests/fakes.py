@@ -19,7 +19,17 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import TypeAdapter
 
-from tailor_rl.protocols import Checkpoint, Learner, TeacherReply, TeacherRequest, WeightChannel
+from tailor_rl.errors import GradeError
+from tailor_rl.graders.counting import CountingGrader
+from tailor_rl.graders.rewards import Rewards
+from tailor_rl.protocols import (
+    Checkpoint,
+    Learner,
+    Task,
+    TeacherReply,
+    TeacherRequest,
+    WeightChannel,
+)
 from tailor_rl.teachers.prompts import (
     Draft,
     format_primitives,
@@ -29,6 +39,8 @@ from tailor_rl.teachers.prompts import (
 from tailor_rl.types import (
     Batch,
     Evaluation,
+    Grade,
+    GradeFailure,
     Problem,
     Rollout,
     Sampling,
@@ -80,6 +92,27 @@ class FakeTask:
 
     def rule_based_trace(self, problem: Problem) -> str:
         return problem.answer
+
+
+class FakeGrader(CountingGrader):
+    """Grades in this process, by the task alone. Failures are allowed as in production: too many
+    raise.
+    """
+
+    def __init__(self, task: Task | None = None, *, max_error_share: float = 0.0) -> None:
+        self.failures: list[GradeFailure] = []
+        rewards = Rewards(task or FakeTask(), weights={"correct": 1.0}, functions={})
+
+        async def bench(problem: Problem, texts: Sequence[str]) -> list[Grade | GradeFailure]:
+            return [self._graded(rewards, problem, text) for text in texts]
+
+        super().__init__(bench, max_error_share=max_error_share, on_failure=self.failures.append)
+
+    def _graded(self, rewards: Rewards, problem: Problem, text: str) -> Grade | GradeFailure:
+        try:
+            return rewards(problem, text)
+        except GradeError as error:
+            return GradeFailure(problem_id=problem.id, text=text, error=str(error))
 
 
 class FakeTokens:

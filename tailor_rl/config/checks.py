@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.config.student import StudentFiles
 from tailor_rl.errors import ConfigError
-from tailor_rl.protocols import Task, Tokens
+from tailor_rl.protocols import HasSizes, HasTraces, Task, Tokens
 from tailor_rl.runs.environment import Machine
 
 # vLLM raises positive temperatures below this to it: the learner would assume another one.
@@ -222,11 +222,24 @@ def check_splits(config: RunConfig, task: Task) -> None:
             )
 
 
+def check_initialisation(config: RunConfig, task: Task) -> None:
+    """Rule-based demonstrations are the task's own solutions."""
+    if config.initialisation == "rule_based" and not isinstance(task, HasTraces):
+        raise ConfigError(
+            f'initialisation = "rule_based" needs a task that solves its own problems, and '
+            f"{config.task.name} has no rule_based_trace(): choose another initialisation"
+        )
+
+
 def check_lengths(config: RunConfig, task: Task, tokens: Tokens) -> None:
     """The longest prompt of a sample of each split must fit the engine with an answer behind it."""
     wanted = set(config.evaluation.ood_splits or task.splits)
     splits = [s for s in task.splits if s in wanted or not s.startswith("ood/")]
-    problems = (task.problem(split, i) for split in splits for i in range(_PROMPTS_PER_SPLIT))
+    problems = (
+        task.problem(split, i)
+        for split in splits
+        for i in range(min(_PROMPTS_PER_SPLIT, _size(task, split)))
+    )
     prompt, split = max((len(tokens.encode_prompt(p.prompt)), p.split) for p in problems)
     for key, max_tokens in _max_tokens(config):
         needed = prompt + max_tokens
@@ -236,3 +249,7 @@ def check_lengths(config: RunConfig, task: Task, tokens: Tokens) -> None:
                 f"tokens, more than rollout.max_model_len={config.rollout.max_model_len}: set "
                 f"rollout.max_model_len={needed} or lower {key}"
             )
+
+
+def _size(task: Task, split: str) -> int:
+    return task.size(split) if isinstance(task, HasSizes) else _PROMPTS_PER_SPLIT

@@ -28,6 +28,7 @@ FREE_KEYS = frozenset({"cluster.address"})
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _MISSING = object()
+_DATA_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".arrow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +184,41 @@ def _validate(table: dict[str, Any], file: Path, overridden: tuple[str, ...]) ->
 
 def _with_paths(config: RunConfig, recipe_folder: Path) -> RunConfig:
     """Make the paths absolute: engines and learners run in other folders."""
-    changes: dict[str, Any] = {"student": _resolved(config.student, recipe_folder)}
-    where, colon, attribute = config.task.name.rpartition(":")
-    if where.endswith(".py"):
-        name = f"{_resolved(where, recipe_folder)}{colon}{attribute}"
-        changes["task"] = config.task.model_copy(update={"name": name})
+    task, reward = config.task, config.reward
+    functions = {name: _plugin(target, recipe_folder) for name, target in reward.functions.items()}
+    changes = {
+        "student": _resolved(config.student, recipe_folder),
+        "task": task.model_copy(
+            update={
+                "name": _plugin(task.name, recipe_folder),
+                "options": _with_data_files(task.options, recipe_folder),
+            }
+        ),
+        "reward": reward.model_copy(update={"functions": functions}),
+    }
     return config.model_copy(update=changes)
+
+
+def _with_data_files(options: Mapping[str, Any], recipe_folder: Path) -> dict[str, Any]:
+    """Files of data among a task's options, at any depth: what stands under "path", or ends like
+    one.
+    """
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            value = _with_data_files(value, recipe_folder)
+        elif isinstance(value, str) and (key == "path" or value.endswith(_DATA_SUFFIXES)):
+            value = _resolved(value, recipe_folder)
+        found[key] = value
+    return found
+
+
+def _plugin(target: str, recipe_folder: Path) -> str:
+    """ "file.py:Name" with the file found; anything else as it is."""
+    where, colon, attribute = target.rpartition(":")
+    if not where.endswith(".py"):
+        return target
+    return f"{_resolved(where, recipe_folder)}{colon}{attribute}"
 
 
 def _with_threads(config: RunConfig, *, cores: int) -> RunConfig:

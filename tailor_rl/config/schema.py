@@ -25,6 +25,25 @@ class TaskConfig(Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class RewardConfig(Section):
+    """What RL maximises: a weighted sum of "correct" (the task's own grade), of further rewards of
+    the task, and of `functions` outside the repository. Accuracy always counts "correct" alone.
+    """
+
+    weights: dict[str, float] = Field(default_factory=lambda: {"correct": 1.0}, min_length=1)
+    functions: dict[str, str] = Field(
+        default_factory=dict, description='name -> "path/to/file.py:function"'
+    )
+    workers: int = Field(1, ge=1, description="processes that grade")
+    timeout_s: float = Field(10.0, gt=0, description="for one answer, then its worker is killed")
+    memory_mib: int = Field(
+        2048, ge=64, description="that a worker may take besides the loaded task"
+    )
+    max_error_share: float = Field(
+        0.01, ge=0, le=1, description="of answers that could not be graded before a run stops"
+    )
+
+
 class ClusterConfig(Section):
     """Which Ray to run on: "local" starts one, "auto" joins the job's or RAY_ADDRESS, else an
     address.
@@ -156,6 +175,7 @@ class EvaluationConfig(Section):
     temperature: float = Field(1.0, gt=0)
     max_tokens: int = Field(384, ge=1)
     every: int = Field(10, ge=0, description="RL steps between evaluations on validation; 0: none")
+    greedy: bool = Field(True, description="one more answer a problem, at temperature 0")
     num_validation_problems: int = Field(64, ge=1)
     ood_splits: tuple[str, ...] | None = Field(
         None, description="default: every ood split of the task"
@@ -175,6 +195,7 @@ class RunConfig(Section):
     seed: int = 0
     initialisation: Initialisation = "tailor"
     task: TaskConfig
+    reward: RewardConfig = RewardConfig()
     cluster: ClusterConfig = ClusterConfig()
     rollout: RolloutConfig = RolloutConfig()
     learner: LearnerConfig = LearnerConfig()

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.initialisations import none, rule_based, tailor
-from tailor_rl.protocols import Journal, RolloutPool, Task, Teacher
+from tailor_rl.protocols import Grader, Journal, RolloutPool, Task, Teacher
 from tailor_rl.types import Demonstration
 
 
@@ -16,7 +16,14 @@ class Initialisation(Protocol):
     """
 
     async def __call__(
-        self, cfg: RunConfig, *, task: Task, teacher: Teacher, pool: RolloutPool, journal: Journal
+        self,
+        cfg: RunConfig,
+        *,
+        task: Task,
+        teacher: Teacher,
+        pool: RolloutPool,
+        grader: Grader,
+        journal: Journal,
     ) -> list[Demonstration]: ...
 
 

@@ -5,13 +5,11 @@ them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from tailor_rl.config.schema import RunConfig
-from tailor_rl.grading import grade
 from tailor_rl.primitives.demonstrate import demonstrate
 from tailor_rl.primitives.discover import discover
-from tailor_rl.protocols import Journal, RolloutPool, Task, Teacher
+from tailor_rl.protocols import Grader, Journal, RolloutPool, Task, Teacher
 from tailor_rl.seeds import derive_seed
 from tailor_rl.stages.attempt import attempt
 from tailor_rl.stages.metered import MeteredTeacher
@@ -21,7 +19,13 @@ from tailor_rl.types import Attempt, Demonstration, Primitive
 
 
 async def demonstrations(
-    cfg: RunConfig, *, task: Task, teacher: Teacher, pool: RolloutPool, journal: Journal
+    cfg: RunConfig,
+    *,
+    task: Task,
+    teacher: Teacher,
+    pool: RolloutPool,
+    grader: Grader,
+    journal: Journal,
 ) -> list[Demonstration]:
     """attempts.jsonl, primitives.jsonl and demonstrations.jsonl, each made once."""
     metered = MeteredTeacher(teacher, journal)
@@ -31,10 +35,11 @@ async def demonstrations(
         seed=cfg.seed,
         task=task,
         pool=pool,
+        grader=grader,
         journal=journal,
     )
     primitives = await _discover(cfg, attempts, metered, journal)
-    return await _demonstrate(cfg, primitives, metered, task=task, journal=journal)
+    return await _demonstrate(cfg, primitives, metered, task=task, grader=grader, journal=journal)
 
 
 async def _discover(
@@ -66,6 +71,7 @@ async def _demonstrate(
     teacher: Teacher,
     *,
     task: Task,
+    grader: Grader,
     journal: Journal,
 ) -> list[Demonstration]:
     """The teacher solves problems by following a primitive; the grader keeps the right ones."""
@@ -75,7 +81,7 @@ async def _demonstrate(
             warm_start_problems(task, cfg.demonstrations.num_problems),
             primitives,
             teacher,
-            partial(grade, task),
+            grader,
             temperature=cfg.demonstrations.temperature,
             max_tries=cfg.demonstrations.max_tries,
             seed=derive_seed(cfg.seed, "demonstrate"),
@@ -84,7 +90,10 @@ async def _demonstrate(
         )
         journal.spend(
             "demonstrate",
-            {"problems": counts.problems, "dropped_traces": counts.wrong + counts.unusable},
+            {
+                "problems": counts.problems,
+                "dropped_traces": counts.wrong + counts.unusable + counts.ungraded,
+            },
         )
         return kept
 

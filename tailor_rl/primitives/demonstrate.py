@@ -15,14 +15,12 @@ from tailor_rl.concurrency import together
 from tailor_rl.errors import TeacherError
 from tailor_rl.primitives.discover import Progress
 from tailor_rl.printable import one_line
-from tailor_rl.protocols import Teacher, TeacherReply, TeacherRequest
+from tailor_rl.protocols import Grader, Teacher, TeacherReply, TeacherRequest
 from tailor_rl.seeds import derive_seed
 from tailor_rl.teachers.faults import UnusableAnswer
 from tailor_rl.teachers.prompts import DEMONSTRATE_SYSTEM, demonstrate_prompt
 from tailor_rl.teachers.screen import has_control_tokens
 from tailor_rl.types import Demonstration, Primitive, Problem
-
-Grade = Callable[[Problem, str], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,7 @@ class DemonstrationCounts:
     requests: int = 0
     wrong: int = 0  # traces dropped by the grader
     unusable: int = 0  # answers dropped: no text, or chat-template tokens in it
+    ungraded: int = 0  # traces dropped because the grader failed on them
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -43,7 +42,7 @@ async def demonstrate(
     problems: Sequence[Problem],
     primitives: Sequence[Primitive],
     teacher: Teacher,
-    grade: Grade,
+    grader: Grader,
     *,
     temperature: float,
     max_tries: int,
@@ -57,10 +56,10 @@ async def demonstrate(
     First draws are balanced: no primitive is given to two problems more than another. A further
     try takes the next primitive of an order that `seed` and the problem's id decide. Without
     primitives the teacher is asked for plain step-by-step thinking.
-    Raises TeacherError when not one trace is right, and whatever `grade` raises.
+    Raises TeacherError when not one trace is right, and whatever `grader` raises.
     """
     first = _first_draws(problems, len(primitives), seed=seed)
-    desk = _Desk(teacher, grade, temperature=temperature, max_tokens=max_tokens)
+    desk = _Desk(teacher, grader, temperature=temperature, max_tokens=max_tokens)
     num_done = 0
 
     async def one(problem: Problem) -> Demonstration | None:
@@ -89,10 +88,10 @@ class _Desk:
     """Tries one problem at a time and keeps the counts of all."""
 
     def __init__(
-        self, teacher: Teacher, grade: Grade, *, temperature: float, max_tokens: int
+        self, teacher: Teacher, grader: Grader, *, temperature: float, max_tokens: int
     ) -> None:
         self._teacher = teacher
-        self._grade = grade
+        self._grader = grader
         self._temperature = temperature
         self._max_tokens = max_tokens
         self.counts = DemonstrationCounts()
@@ -109,11 +108,11 @@ class _Desk:
             if not trace or has_control_tokens(trace):
                 self._count(unusable=1)
                 continue
-            reward = self._grade(problem, trace)
-            if reward > 0.5:
+            (grade,) = await self._grader.grade(problem, [trace])
+            if grade is not None and grade.correct >= 1.0:
                 self._count(kept=1)
-                return _demonstration(problem, primitive, reply, reward)
-            self._count(wrong=1)
+                return _demonstration(problem, primitive, reply, grade.correct)
+            self._count(**{"ungraded" if grade is None else "wrong": 1})
         self._count(given_up=1)
         return None
 

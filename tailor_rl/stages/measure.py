@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from tailor_rl.config.schema import EvaluationConfig
-from tailor_rl.evaluation import Trace, evaluate
-from tailor_rl.protocols import Journal, RolloutPool, Task
-from tailor_rl.types import Evaluation, Sampling, WeightVersion
+from tailor_rl.evaluation import Trace, examine_problems, tabulate
+from tailor_rl.protocols import Grader, HasSizes, Journal, RolloutPool, Task
+from tailor_rl.types import Evaluation, ProblemResult, Sampling, WeightVersion
+
+NUM_TRACES = 8  # problems of a split whose first sample is kept for people to read
+SplitRow = TypeVar("SplitRow", Trace, ProblemResult)
 
 
 class Examiner:
@@ -22,20 +28,22 @@ class Examiner:
         seed: int,
         task: Task,
         pool: RolloutPool,
+        grader: Grader,
         journal: Journal,
     ) -> None:
         self._cfg = cfg
         self._seed = seed
         self._task = task
         self._pool = pool
+        self._grader = grader
         self._journal = journal
         ood_splits = tuple(split for split in task.splits if split.startswith("ood/"))
         self._splits = ("test", *(ood_splits if cfg.ood_splits is None else cfg.ood_splits))
         self._ks = (1, cfg.samples_per_problem) if cfg.samples_per_problem > 1 else (1,)
 
     async def examine(self, stage: str, weights: WeightVersion, *, step: int = 0) -> None:
-        """The rows of `stage` in the table: evaluations.jsonl, and samples/eval-STAGE.jsonl to
-        read.
+        """The rows of `stage` in the table: evaluations.jsonl, and for each problem
+        results/eval-STAGE.jsonl; samples/eval-STAGE.jsonl to read.
 
         Splits that an earlier, killed sitting has measured are not measured again.
         """
@@ -49,57 +57,83 @@ class Examiner:
 
     async def _examine(self, stage: str, split: str, weights: WeightVersion, *, step: int) -> None:
         known = {
-            row.k
+            (row.metric, row.k)
             for row in self._journal.read("evaluations", Evaluation)
             if (row.stage, row.step, row.split) == (stage, step, split)
         }
-        if known.issuperset(self._ks):
+        if len(known) == len(self._ks) + self._cfg.greedy:
             return
-        traces: list[Trace] = []
-        rows = await self._evaluate(stage, split, weights, step=step, traces=traces)
-        samples = f"samples/eval-{stage}"
-        others = [row for row in self._journal.read(samples, Trace) if row.split != split]
-        self._journal.write(samples, [*others, *traces])
-        for row in rows:
-            if row.k not in known:
+        traces: dict[str, Trace] = {}
+        results = await self._results(
+            stage, split, step=step, on_trace=lambda trace: traces.update({trace.problem_id: trace})
+        )
+        shown = [traces[r.problem_id] for r in results[:NUM_TRACES] if r.problem_id in traces]
+        self._replace(f"samples/eval-{stage}", Trace, split, shown)
+        self._replace(f"results/eval-{stage}", ProblemResult, split, results)
+        for row in self._tabulate(results, weights):
+            if (row.metric, row.k) not in known:
                 self._journal.evaluation(row)
+
+    def _replace(self, name: str, kind: type[SplitRow], split: str, rows: list[SplitRow]) -> None:
+        kept: list[SplitRow] = self._journal.read(name, kind)
+        self._journal.write(name, [*(row for row in kept if row.split != split), *rows])
 
     async def validate(self, weights: WeightVersion, *, step: int) -> None:
         """One point of the learning curve, if `step` is one at which it is measured."""
         if self._cfg.every and step % self._cfg.every == 0:
-            for row in await self._evaluate("rl", "validation", weights, step=step, traces=[]):
+            results = await self._results("rl", "validation", step=step, on_trace=None)
+            for row in self._tabulate(results, weights):
                 self._journal.evaluation(row)
 
-    async def _evaluate(
-        self, stage: str, split: str, weights: WeightVersion, *, step: int, traces: list[Trace]
-    ) -> list[Evaluation]:
-        cfg = self._cfg
-        validation = split == "validation"
-        rows = await evaluate(
+    async def _results(
+        self, stage: str, split: str, *, step: int, on_trace: Callable[[Trace], None] | None
+    ) -> list[ProblemResult]:
+        cfg, validation = self._cfg, split == "validation"
+        num_problems = cfg.problems_of(split)
+        if isinstance(self._task, HasSizes):
+            num_problems = min(num_problems, self._task.size(split))
+        done = 0
+
+        def note(result: ProblemResult) -> None:
+            nonlocal done
+            done += 1
+            # Within RL the bar on the screen is that of RL's own steps.
+            if not validation:
+                self._journal.progress(done, num_problems, split)
+
+        results = await examine_problems(
             self._task,
             split,
             self._pool,
-            num_problems=cfg.problems_of(split),
+            self._grader,
+            indices=range(num_problems),
             samples=cfg.samples_per_problem,
             sampling=Sampling(temperature=cfg.temperature, max_tokens=cfg.max_tokens),
+            greedy=cfg.greedy and not validation,
             seed=self._seed,
             stage=stage,
             step=step,
-            weight_version=weights.step,
+            on_result=note,
+            on_trace=on_trace,
+        )
+        self._journal.spend("validation" if validation else f"evaluate_{stage}", _spent(results))
+        return results
+
+    def _tabulate(self, results: list[ProblemResult], weights: WeightVersion) -> list[Evaluation]:
+        return tabulate(
+            results,
             ks=self._ks,
-            # Within RL the bar on the screen is that of RL's own steps.
-            on_progress=None
-            if validation
-            else lambda done, total: self._journal.progress(done, total, split),
-            on_trace=traces.append,
+            seed=self._seed,
+            temperature=self._cfg.temperature,
+            weight_version=weights.step,
         )
-        rollouts = rows[0].num_problems * rows[0].num_samples
-        self._journal.spend(
-            "validation" if validation else f"evaluate_{stage}",
-            {
-                "problems": rows[0].num_problems,
-                "rollouts": rollouts,
-                "generated_tokens": round(rows[0].mean_tokens * rollouts),
-            },
-        )
-        return rows
+
+
+def _spent(results: list[ProblemResult]) -> dict[str, float]:
+    """Greedy answers and rollouts set aside are in the counts; the tokens are those of samples."""
+    return {
+        "problems": len(results),
+        "rollouts": sum(len(r.correct) + r.ungraded + (r.greedy is not None) for r in results),
+        "generated_tokens": sum(sum(r.num_tokens) for r in results),
+        "ungraded": sum(r.ungraded for r in results),
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tailor_rl.protocols import Task
+from tailor_rl.protocols import HasSizes, Task
 from tailor_rl.types import Problem
 
 # RL takes train problems 0, 1, 2, ... The warm start takes its own where RL never gets to: else the
@@ -11,5 +11,12 @@ FIRST_WARM_START_INDEX = 2**24
 
 
 def warm_start_problems(task: Task, num: int) -> list[Problem]:
-    """The problems attempted or demonstrated before RL: the same for every initialisation."""
+    """The problems attempted or demonstrated before RL: the same for every initialisation.
+
+    A data set is used from its end, while RL reads it from its beginning: they share problems only
+    where it is too small for both.
+    """
+    if isinstance(task, HasSizes):
+        size = task.size("train")
+        return [task.problem("train", size - 1 - i) for i in range(min(num, size))]
     return [task.problem("train", FIRST_WARM_START_INDEX + i) for i in range(num)]

@@ -15,9 +15,9 @@ from tailor_rl.batch import collate_groups
 from tailor_rl.config.schema import RLConfig
 from tailor_rl.errors import RunFolderError
 from tailor_rl.evaluation import trace
-from tailor_rl.protocols import Journal, Learner, RolloutPool, Task
+from tailor_rl.protocols import Grader, Journal, Learner, RolloutPool, Task
 from tailor_rl.stream import GroupStream, Spent
-from tailor_rl.types import Batch, Group, Sampling, Update, WeightVersion
+from tailor_rl.types import Batch, Grade, Group, Sampling, Update, WeightVersion
 
 CHECKPOINTS = "step-"
 SAMPLES_EVERY = 10  # steps between two looks at what the policy writes
@@ -62,11 +62,19 @@ async def begin_or_resume(cfg: RLConfig, *, learner: Learner, journal: Journal) 
 
 
 def open_stream(
-    cfg: RLConfig, start: Start, *, weights: WeightVersion, seed: int, task: Task, pool: RolloutPool
+    cfg: RLConfig,
+    start: Start,
+    *,
+    weights: WeightVersion,
+    seed: int,
+    task: Task,
+    pool: RolloutPool,
+    grader: Grader,
 ) -> GroupStream:
     return GroupStream(
         task,
         pool,
+        grader,
         num_groups=(cfg.num_steps - start.step) * cfg.groups_per_step,
         groups_per_step=cfg.groups_per_step,
         group_size=cfg.group_size,
@@ -101,7 +109,8 @@ def learning_batch(groups: Sequence[Group], *, max_tokens: int, overlong_buffer:
 class StepRecord:
     """One RL step as it is written down: metrics.jsonl, the ledger, and now and then samples.
 
-    Metrics: `reward` (mean outcome over every group generated for the step, those passed over too),
+    Metrics: `reward` (mean over every group generated for the step, those passed over too) and,
+    of a composite reward, `reward_NAME` of each component, `ungraded` (rollouts set aside),
     `informative` (their share), `response_tokens`, `response_tokens_max`, `truncated` (share),
     `lag` and `lag_max` (weight versions), what the learner says of its update, `seconds_rollout`
     (waiting), `seconds_learn`, `seconds_sync`, `tokens_per_s` (generated, over the whole step), and
@@ -124,11 +133,11 @@ class StepRecord:
         """Groups just taken: their lag is that of the weights which will learn from them."""
         lags = [stream.lag(group) for group in groups]
         generated = stream.generated
-        rollouts = [rollout for group in generated for rollout in group.rollouts]
+        rollouts = [rollout for group in generated for rollout in group.generated]
         lengths = [len(rollout.token_ids) for rollout in rollouts]
-        rewards = [reward for group in generated for reward in group.rewards]
+        grades = [grade for group in generated for grade in group.grades]
         self._metrics |= {
-            "reward": float(np.mean(rewards)),
+            **_rewards(grades),
             "informative": float(np.mean([group.informative for group in generated])),
             "response_tokens": float(np.mean(lengths)),
             "response_tokens_max": max(lengths),
@@ -138,6 +147,7 @@ class StepRecord:
             "spent_groups": stream.spent.groups,
             "spent_rollouts": stream.spent.rollouts,
             "spent_tokens": stream.spent.generated_tokens,
+            "ungraded": sum(len(group.ungraded) for group in generated),
         }
         self._journal.spend(
             "rl",
@@ -158,7 +168,7 @@ class StepRecord:
 
     def write(self, generated: Sequence[Group]) -> None:
         seconds = time.monotonic() - self._began
-        tokens = sum(len(rollout.token_ids) for group in generated for rollout in group.rollouts)
+        tokens = sum(len(rollout.token_ids) for group in generated for rollout in group.generated)
         self._metrics["tokens_per_s"] = tokens / max(seconds, 1e-9)
         self._journal.metrics("rl", self._step, self._metrics)
 
@@ -171,6 +181,17 @@ class StepRecord:
             ]
         ]
         self._journal.write(f"samples/step-{self._step:06d}", rows)
+
+
+def _rewards(grades: Sequence[Grade]) -> dict[str, float]:
+    """Means over rollouts: the reward, and each component where there are several."""
+    means = {"reward": float(np.mean([grade.reward for grade in grades]))}
+    names = grades[0].components
+    if len(names) > 1:
+        for name in names:
+            values = [grade.components[name] for grade in grades]
+            means[f"reward_{name}"] = float(np.mean(values))
+    return means
 
 
 async def save_if_due(

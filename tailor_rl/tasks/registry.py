@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 from collections.abc import Mapping
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from rapidfuzz import process
 
 from tailor_rl.errors import ConfigError
+from tailor_rl.plugins import load_attribute
 from tailor_rl.protocols import Task
 
 BUILT_IN = {"knights": "tailor_rl.tasks.knights.task:KnightsKnaves"}
@@ -29,6 +26,8 @@ def load_task(name: str, *, seed: int, options: Mapping[str, Any]) -> Task:
             raise ConfigError(_unknown("option", f"task.options.{option}", option, known, name))
     try:
         task: Task = kind(seed=seed, **options)
+    except ConfigError:
+        raise
     except (TypeError, ValueError) as error:
         raise ConfigError(f"the task {name!r} refuses its options: {error}") from error
     return task
@@ -37,33 +36,14 @@ def load_task(name: str, *, seed: int, options: Mapping[str, Any]) -> Task:
 def task_class(name: str) -> Any:
     """The class behind a task name."""
     target = BUILT_IN.get(name, name)
-    where, _, attribute = target.rpartition(":")
-    if not where:
+    if ":" not in target:
         raise ConfigError(_unknown("task", repr(name), name, list(BUILT_IN), "task.name"))
-    module = (
-        _module_from_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
-    )
-    if not hasattr(module, attribute):
-        raise ConfigError(f"task.name: {where} defines no {attribute!r}")
-    return getattr(module, attribute)
+    return load_attribute(target, key="task.name")
 
 
 def built_in_tasks() -> dict[str, str]:
     """Name and first line of the docstring of every built-in task."""
     return {name: (task_class(name).__doc__ or "").strip().splitlines()[0] for name in BUILT_IN}
-
-
-def _module_from_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ConfigError(f"task.name: there is no file {path}")
-    spec = importlib.util.spec_from_file_location(f"tailor_task_{path.stem}", path)
-    assert spec is not None and spec.loader is not None, path
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ConfigError(f"task.name: {path} cannot be imported: {error!r}") from error
-    return module
 
 
 def _unknown(what: str, shown: str, word: str, known: list[str], where: str) -> str:

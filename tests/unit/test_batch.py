@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from tailor_rl.batch import collate_demonstrations, collate_groups
-from tailor_rl.types import Demonstration, Group, Problem, Rollout
+from tailor_rl.types import Demonstration, Grade, Group, Problem, Rollout
 
 PROBLEM = Problem(id="t:train:0", prompt="p", answer="a", split="train", difficulty=1, metadata={})
+GRADE = Grade(correct=0.0, reward=0.0, components={"correct": 0.0})
 
 
 def rollout(prompt: Sequence[int], completion: Sequence[int]) -> Rollout:
@@ -27,7 +28,7 @@ def rollout(prompt: Sequence[int], completion: Sequence[int]) -> Rollout:
 
 
 def group(*rollouts: Rollout) -> Group:
-    return Group(problem=PROBLEM, rollouts=rollouts, rewards=(0.0,) * len(rollouts), order=0)
+    return Group(problem=PROBLEM, rollouts=rollouts, grades=(GRADE,) * len(rollouts), order=0)
 
 
 class Letters:

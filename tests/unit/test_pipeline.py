@@ -30,6 +30,7 @@ from tailor_rl.screen import PlainScreen
 from tailor_rl.summary import read_rows
 from tailor_rl.types import Demonstration, Problem, WeightVersion
 from tests.fakes import (
+    FakeGrader,
     FakeJournal,
     FakeLearner,
     FakePool,
@@ -97,6 +98,7 @@ class Life:
             task=task or FakeTask(),
             teacher=FakeTeacher(self.book, fault),
             pool=FakePool(fault=fault),
+            grader=FakeGrader(task),
             learner=learner,
             tokens=FakeTokens(),
             journal=FakeJournal(self.records, fault),
@@ -107,7 +109,7 @@ class Life:
         return self.records.files.get(name, [])
 
     def keys(self, name: str) -> list[tuple[Any, ...]]:
-        fields = ("stage", "step", "split", "k")
+        fields = ("stage", "step", "split", "metric", "k")
         return [tuple(row[f] for f in fields if f in row) for row in self.rows(name)]
 
     def lasting(self) -> dict[str, Any]:
@@ -126,16 +128,16 @@ def _untimed(row: dict[str, Any]) -> dict[str, Any]:
 def test_a_run_measures_base_sft_and_rl_and_leaves_everything_behind(tmp_path: Path) -> None:
     life = Life.new(tmp_path)
     weights, learner = life.live(make_config())
+    both = ("accuracy", "greedy")
     assert life.keys("evaluations") == [
-        ("base", 0, "test", 1),
-        ("base", 0, "ood/large", 1),
-        ("sft", 0, "test", 1),
-        ("sft", 0, "ood/large", 1),
-        ("rl", 0, "validation", 1),
-        ("rl", 2, "validation", 1),
-        ("rl", 4, "validation", 1),
-        ("rl", 4, "test", 1),
-        ("rl", 4, "ood/large", 1),
+        *(("base", 0, split, metric, 1) for split in ("test", "ood/large") for metric in both),
+        *(("sft", 0, split, metric, 1) for split in ("test", "ood/large") for metric in both),
+        *(("rl", step, "validation", "accuracy", 1) for step in (0, 2, 4)),
+        *(("rl", 4, split, metric, 1) for split in ("test", "ood/large") for metric in both),
+    ]
+    examined = [(row["split"], row["problem_id"]) for row in life.rows("results/eval-sft")]
+    assert examined == [
+        (split, f"addition:{split}:{i}") for split in ("test", "ood/large") for i in range(3)
     ]
     versions = {(r["stage"], r["step"]): r["weight_version"] for r in life.rows("evaluations")}
     # 5 demonstrations in batches of 2, 2 epochs: 6 steps.
@@ -167,7 +169,7 @@ def test_the_ledger_counts_what_each_stage_spent(tmp_path: Path) -> None:
     life = Life.new(tmp_path)
     life.live(make_config())
     ledger = life.records.ledger
-    assert ledger["evaluate_base"]["rollouts"] == 6  # 2 splits, 3 problems, 1 sample
+    assert ledger["evaluate_base"]["rollouts"] == 12  # 2 splits, 3 problems, 1 sample, greedy
     assert ledger["attempt"] == {
         "problems": 3,
         "rollouts": 6,
@@ -322,6 +324,7 @@ def test_a_kill_changes_nothing_in_a_real_run_folder_either(tmp_path: Path) -> N
             task=FakeTask(),
             teacher=FakeTeacher(),
             pool=FakePool(),
+            grader=FakeGrader(),
             learner=FakeLearner(Fault(kill_at)),
             tokens=FakeTokens(),
             journal=RunJournal(folder, PlainScreen(io.StringIO())),
@@ -341,7 +344,7 @@ def test_a_kill_changes_nothing_in_a_real_run_folder_either(tmp_path: Path) -> N
             with pytest.raises(Killed, match="sft_step" if kill_at == 6 else "policy_step"):
                 live(folder, kill_at)
         assert live(folder) == whole
-    assert len(whole["evaluations.jsonl"]) == 9
+    assert len(whole["evaluations.jsonl"]) == 15
 
 
 @pytest.mark.parametrize("lost", ["sft", "step-000004"])

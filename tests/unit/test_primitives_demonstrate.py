@@ -15,6 +15,7 @@ from tailor_rl.protocols import TeacherReply, TeacherRequest
 from tailor_rl.teachers.faults import UnusableAnswer
 from tailor_rl.teachers.prompts import parse_demonstrate_prompt
 from tailor_rl.types import Demonstration, Primitive, Problem
+from tests.fakes import FakeGrader, FakeTask
 
 Say = Callable[[str, str | None, int], str]
 
@@ -50,8 +51,9 @@ def primitives(num: int) -> list[Primitive]:
     ]
 
 
-def grade(problem: Problem, text: str) -> float:
-    return float(text.split()[-1:] == [problem.answer])
+class LastWord(FakeTask):
+    def grade(self, problem: Problem, text: str) -> float:
+        return float(text.split()[-1:] == [problem.answer])
 
 
 def solve(problem: str, instruction: str | None, sample: int) -> str:
@@ -63,11 +65,11 @@ async def made(
 ) -> tuple[list[Demonstration], DemonstrationCounts]:
     settings: dict[str, Any] = {
         "temperature": 0.4, "max_tries": 3, "seed": 0, "max_tokens": 99,
-        "grade": grade, "order": 1, **changed,
+        "task": LastWord(), "order": 1, **changed,
     }  # fmt: skip
     chosen: Sequence[Problem] = problems(num_problems)[:: settings.pop("order")]
     return await demonstrate(
-        chosen, primitives(num_primitives), teacher, settings.pop("grade"), **settings
+        chosen, primitives(num_primitives), teacher, FakeGrader(settings.pop("task")), **settings
     )
 
 
@@ -159,12 +161,13 @@ async def test_not_one_right_trace_is_an_error_with_its_end() -> None:
     assert (await made(FakeTeacher(solve), 0, 2))[0] == []
 
 
-async def test_a_grader_that_raises_ends_the_stage_with_its_own_error() -> None:
-    def broken(problem: Problem, text: str) -> float:
-        raise GradeError("the grader is broken")
+async def test_a_grader_that_always_fails_ends_the_stage_with_an_example() -> None:
+    class Broken(FakeTask):
+        def grade(self, problem: Problem, text: str) -> float:
+            raise RuntimeError("the grader is broken")
 
     with pytest.raises(GradeError, match="the grader is broken"):
-        await made(FakeTeacher(solve), 3, 2, grade=broken)
+        await made(FakeTeacher(solve), 3, 2, task=Broken())
 
 
 async def test_each_demonstration_and_every_problem_is_reported_when_it_is_done() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tailor_rl.errors import GradeError, TailorError
 from tailor_rl.stream import PATIENCE, GroupStream, Spent
 from tailor_rl.types import Group, Problem, Rollout, Sampling, WeightVersion
-from tests.fakes import FakePool, FakeTask
+from tests.fakes import FakeGrader, FakePool, FakeTask
 
 SAMPLING = Sampling(temperature=1.0, max_tokens=16)
 
@@ -28,10 +28,12 @@ def make_stream(
     position: int = 0,
     spent: Spent | None = None,
     task: FakeTask | None = None,
+    max_error_share: float = 0.0,
 ) -> GroupStream:
     return GroupStream(
         task or FakeTask(),
         pool,
+        FakeGrader(task, max_error_share=max_error_share),
         num_groups=num_groups,
         groups_per_step=groups_per_step,
         group_size=4,
@@ -256,6 +258,40 @@ async def test_a_grader_that_fails_is_an_error_and_no_reward(task: FakeTask) -> 
     async with make_stream(FakePool(), task=task) as stream:
         with pytest.raises(GradeError, match="addition:train:"):
             await stream.take(1)
+
+
+class Fragile(FakeTask):
+    """Cannot grade the wrong answers to every third problem."""
+
+    def grade(self, problem: Problem, text: str) -> float:
+        right = text == problem.answer
+        if not right and int(problem.id.rpartition(":")[2]) % 3 == 0:
+            raise KeyError(text)
+        return float(right)
+
+
+async def test_what_cannot_be_graded_is_set_aside_counted_and_paid_for() -> None:
+    pool = FakePool(skill=0.5)
+    stream = make_stream(pool, task=Fragile(), dynamic_sampling=False, max_error_share=1.0)
+    async with stream:
+        groups = await stream.take(3)
+    fragile, *others = stream.generated
+    assert fragile.ungraded and set(fragile.rewards) <= {1.0}
+    assert len(fragile.rollouts) + len(fragile.ungraded) == 4
+    assert not any(group.ungraded for group in others[:2])
+    assert all(len(group.rewards) == len(group.rollouts) > 0 for group in groups)
+    assert stream.spent.rollouts == 4 * len(stream.generated)
+    assert stream.spent.ungraded == sum(len(group.ungraded) for group in stream.generated)
+
+
+async def test_a_group_of_which_nothing_could_be_graded_is_passed_over() -> None:
+    stream = make_stream(
+        FakePool(skill=0.0), task=Fragile(), dynamic_sampling=False, max_error_share=1.0
+    )
+    async with stream:
+        groups = await stream.take(3)
+    assert [group.order for group in groups] == [1, 2, 4]
+    assert stream.spent.ungraded == 8  # all of groups 0 and 3
 
 
 async def test_truncated_rollouts_are_graded_and_counted() -> None:

@@ -1,0 +1,1 @@
+"""From a completion to a reward: what is worth what, and where it is computed."""
