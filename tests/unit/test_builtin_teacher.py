@@ -12,8 +12,7 @@ from tailor_rl.tasks.knights.task import KnightsKnaves
 from tailor_rl.tasks.knights.traces import Solver, Style
 from tailor_rl.teachers.builtin import BuiltinTeacher
 from tailor_rl.teachers.builtin.brain import reply
-from tailor_rl.teachers.builtin.diagnosis import diagnose
-from tailor_rl.teachers.builtin.habits import HABITS, recognised
+from tailor_rl.teachers.builtin.subjects.knights import HABITS, KNIGHTS
 from tailor_rl.teachers.prompts import (
     ShownAttempt,
     demonstrate_prompt,
@@ -33,7 +32,7 @@ def trace(instruction: str | None, *, index: int = 0, temperature: float = 0.0) 
 def test_every_wording_asks_for_its_own_habit_and_for_no_other() -> None:
     for habit in HABITS:
         for wording in habit.wordings:
-            assert recognised(wording) == {habit.field: habit.value}, wording
+            assert KNIGHTS.recognised(wording) == {habit.field: habit.value}, wording
 
 
 @pytest.mark.parametrize("habit", HABITS, ids=lambda h: f"{h.field}-{h.value}")
@@ -78,7 +77,7 @@ def test_primitives_name_the_pattern_that_was_shown_and_differ_from_those_known(
         assert len(drafts) == 4
         assert any("without testing" in draft.targets for draft in drafts)
         known += [f"{draft.name}: {draft.instruction}" for draft in drafts]
-    assert len({repr(sorted(recognised(line).items())) for line in known}) >= 25
+    assert len({repr(sorted(KNIGHTS.recognised(line).items())) for line in known}) >= 25
 
 
 def test_each_kind_of_wrong_answer_is_diagnosed() -> None:
@@ -99,7 +98,10 @@ def test_each_kind_of_wrong_answer_is_diagnosed() -> None:
         "unfinished": case,
         "unreadable": f"{case} <answer>Somebody knight</answer>",
     }
-    found = {k: diagnose(ShownAttempt(problem.prompt, text, False)) for k, text in shown.items()}
+    found = {
+        k: KNIGHTS.pattern_of(ShownAttempt(problem.prompt, text, False))
+        for k, text in shown.items()
+    }
     assert found == {kind: kind for kind in shown}
 
 

@@ -4,12 +4,11 @@ tells it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
-from tailor_rl.tasks.knights.traces import Solver
-from tailor_rl.tasks.knights.wording import UnreadablePuzzle, read_puzzle
-from tailor_rl.teachers.builtin.diagnosis import PATTERNS, frequent_patterns
-from tailor_rl.teachers.builtin.habits import HABITS, Habit, describe, recognised, style_for
+from tailor_rl.teachers.builtin.subject import Habit, Subject, describe
+from tailor_rl.teachers.builtin.subjects.knights import KNIGHTS
 from tailor_rl.teachers.parse import Draft, format_primitives
 from tailor_rl.teachers.prompts import (
     DiscoverPrompt,
@@ -17,6 +16,7 @@ from tailor_rl.teachers.prompts import (
     parse_discover_prompt,
 )
 
+SUBJECTS = (KNIGHTS,)
 _STEADY = 0.8  # up to this temperature the teacher makes no mistakes
 
 
@@ -29,18 +29,26 @@ def reply(prompt: str, *, temperature: float, rng: Random) -> str:
     return _discover(request, temperature=temperature, rng=rng)
 
 
+def subject_of(problem: str) -> Subject | None:
+    return next((subject for subject in SUBJECTS if subject.knows(problem)), None)
+
+
 def _demonstrate(prompt: str, *, temperature: float, rng: Random) -> str:
     try:
         request = parse_demonstrate_prompt(prompt)
-        puzzle = read_puzzle(request.problem)
-    except UnreadablePuzzle as error:
-        return f"I can only solve Knights & Knaves puzzles: {error}."
     except ValueError as error:
         return f"I do not understand the request: {error}"
-    style = style_for(request.instruction, rng, variety=min(1.0, temperature / 4))
+    subject = subject_of(request.problem)
+    if subject is None:
+        return _excuse()
+    style = subject.style_for(request.instruction, rng, variety=min(1.0, temperature / 4))
     slip = max(0.0, temperature - _STEADY) / 10
-    text = Solver(puzzle.names, puzzle.statements, style, rng=rng, slip=slip).write()
+    text = subject.write(subject.read(request.problem), style, rng, slip)
     return _mumbled(text, chance=slip / 2, rng=rng)
+
+
+def _excuse() -> str:
+    return f"I can only solve {' and '.join(subject.name for subject in SUBJECTS)}."
 
 
 def _mumbled(text: str, *, chance: float, rng: Random) -> str:
@@ -54,26 +62,31 @@ def _mumbled(text: str, *, chance: float, rng: Random) -> str:
 
 def _discover(request: DiscoverPrompt, *, temperature: float, rng: Random) -> str:
     """Primitives against the patterns seen, each a set of habits that none known so far has."""
-    patterns = frequent_patterns(request.attempts)
-    known = {_key(recognised(line)) for line in request.known}
+    subject = subject_of(request.attempts[0].problem) if request.attempts else None
+    if subject is None:
+        return _excuse()
+    patterns = subject.frequent_patterns(request.attempts)
+    known = {_key(subject.recognised(line)) for line in request.known}
     drafts = []
     for number in range(request.num_primitives):
-        pattern = patterns[number % len(patterns)]
-        habits = _new_habits(pattern, known, rng)
+        pattern = subject.patterns[patterns[number % len(patterns)]]
+        habits = _new_habits(subject, pattern.repairs, known, rng)
         known.add(_key({habit.field: habit.value for habit in habits}))
         name, instruction = describe(habits, rng)
-        drafts.append(Draft(targets=PATTERNS[pattern][0], name=name, instruction=instruction))
+        drafts.append(Draft(targets=pattern.sentence, name=name, instruction=instruction))
     return format_primitives(drafts)
 
 
-def _new_habits(pattern: str, known: set[str], rng: Random) -> list[Habit]:
-    """Two habits that repair the pattern's fields or one and a method, and one more for variety."""
-    repairs = PATTERNS[pattern][1]
+def _new_habits(
+    subject: Subject, repairs: Sequence[str], known: set[str], rng: Random
+) -> list[Habit]:
+    """One habit that repairs the pattern, one of method, and two more for variety."""
     habits: list[Habit] = []
     for _ in range(50):
-        wanted = [rng.choice(repairs), "method", rng.choice(HABITS).field, rng.choice(HABITS).field]
+        wanted = [rng.choice(repairs), subject.method]
+        wanted += [rng.choice(subject.habits).field for _ in range(2)]
         fields = list(dict.fromkeys(wanted))
-        habits = [rng.choice([h for h in HABITS if h.field == field]) for field in fields]
+        habits = [rng.choice([h for h in subject.habits if h.field == field]) for field in fields]
         if _key({habit.field: habit.value for habit in habits}) not in known:
             break
     return habits

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable
 
 from tailor_rl.tasks.knights.statements import holds
 from tailor_rl.tasks.knights.traces import Solver, Style
-from tailor_rl.tasks.knights.wording import ReadPuzzle, UnreadablePuzzle, read_answer, read_puzzle
-from tailor_rl.teachers.prompts import ShownAttempt
+from tailor_rl.tasks.knights.wording import ReadPuzzle, read_answer
+from tailor_rl.teachers.builtin.subject import Pattern
 
-# pattern -> what the teacher says of it, and the fields of a style that would repair it
 PATTERNS = {
-    "guess": ("The student names an answer without testing any claim.", ("method", "facts_first")),
-    "conflict": (
+    "guess": Pattern(
+        "The student names an answer without testing any claim.", ("method", "facts_first")
+    ),
+    "conflict": Pattern(
         "The student answers with a case although a claim in it was found in conflict.",
         ("retract", "verify"),
     ),
-    "few_cases": (
+    "few_cases": Pattern(
         "The student stops after a case or two instead of going on until one fits.",
         ("last_fastest", "numbered", "knights_first"),
     ),
-    "misjudged": (
+    "misjudged": Pattern(
         "A claim is judged true where it is false, or the other way round.",
         ("verify", "check_forward"),
     ),
-    "misread": (
+    "misread": Pattern(
         "A claim is repeated differently from how it was told.",
         ("facts_first", "check_forward"),
     ),
-    "unfinished": ("The answer never comes to an end.", ("method", "retract")),
-    "unreadable": ("The final answer does not name everybody once.", ("verify", "numbered")),
-    "other": (
+    "unfinished": Pattern("The answer never comes to an end.", ("method", "retract")),
+    "unreadable": Pattern("The final answer does not name everybody once.", ("verify", "numbered")),
+    "other": Pattern(
         "The case that was answered was never shown to fit every claim.",
         ("verify", "method"),
     ),
@@ -41,15 +41,8 @@ _JUDGEMENT = re.compile(r"\b([A-Z]{2,}) ([^;.]+) (true|false); \w+ (honest|lying
 _WEIGHED = re.compile(r" vs \w+ (?:honest|lying) (?:true|false)|:")
 
 
-def diagnose(attempt: ShownAttempt) -> str | None:
-    """The worst pattern in a wrong answer; None where it is right or the problem unreadable."""
-    if attempt.right:
-        return None
-    try:
-        puzzle = read_puzzle(attempt.problem)
-    except UnreadablePuzzle:
-        return None
-    text = attempt.answer
+def diagnose(puzzle: ReadPuzzle, text: str) -> str:
+    """The worst pattern in a wrong answer."""
     answered = read_answer(text, puzzle.names)
     judged = _JUDGEMENT.findall(text)
     if "<answer>" not in text:
@@ -59,12 +52,6 @@ def diagnose(attempt: ShownAttempt) -> str | None:
     if not judged:
         return "guess"
     return _fault_in(judged, puzzle) or _fault_at_end(text)
-
-
-def frequent_patterns(attempts: Iterable[ShownAttempt]) -> list[str]:
-    """Patterns by falling frequency; "other" where nothing was wrong to see."""
-    counts = Counter(pattern for attempt in attempts if (pattern := diagnose(attempt)))
-    return [pattern for pattern, _ in counts.most_common()] or ["other"]
 
 
 def _fault_in(judged: Iterable[tuple[str, ...]], puzzle: ReadPuzzle) -> str | None:

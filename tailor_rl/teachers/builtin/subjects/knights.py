@@ -1,31 +1,14 @@
 # ruff: noqa: E501 - a table of sentences reads best one sentence a line
-"""What instructions ask for: free text to a Knights & Knaves style, and a style to free text.
-
-Reading is by keywords, so an instruction written by a person or by another teacher works as well as
-our own.
-"""
+"""Knights & Knaves, as the built-in teacher knows it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
 
-from tailor_rl.tasks.knights.traces import Style
-
-
-@dataclass(frozen=True, slots=True)
-class Habit:
-    """One value of one field of a style: how it is asked for, and by which words it is recognised."""
-
-    field: str
-    value: Any
-    label: str
-    cues: str  # a regular expression, matched without case
-    wordings: tuple[str, ...]
-
+from tailor_rl.tasks.knights.traces import Solver, Style
+from tailor_rl.tasks.knights.wording import ReadPuzzle, read_puzzle
+from tailor_rl.teachers.builtin.subject import Habit, Subject
+from tailor_rl.teachers.builtin.subjects.knights_diagnosis import PATTERNS, diagnose
 
 HABITS = (
     Habit("method", "cases", "whole cases", r"complete case|whole case|everybody at once|full assignment", (
@@ -91,30 +74,17 @@ HABITS = (
 )  # fmt: skip
 
 
-def recognised(instruction: str) -> dict[str, Any]:
-    """The fields that an instruction speaks of, by its words; the first habit of a field that
-    matches counts.
-    """
-    fields: dict[str, Any] = {}
-    for habit in HABITS:
-        if habit.field not in fields and re.search(habit.cues, instruction, re.IGNORECASE):
-            fields[habit.field] = habit.value
-    return fields
+def _write(puzzle: ReadPuzzle, style: Style, rng: Random, slip: float) -> str:
+    return Solver(puzzle.names, puzzle.statements, style, rng=rng, slip=slip).write()
 
 
-def style_for(instruction: str | None, rng: Random, *, variety: float) -> Style:
-    """A style that obeys the instruction; each field it leaves open is drawn at random with chance
-    `variety`.
-    """
-    fields = recognised(instruction or "")
-    for habit in rng.sample(HABITS, len(HABITS)):
-        if habit.field not in fields and rng.random() < variety / 2:
-            fields[habit.field] = habit.value
-    return replace(Style(), **fields)
-
-
-def describe(habits: Iterable[Habit], rng: Random) -> tuple[str, str]:
-    """A name and an instruction in words for a set of habits."""
-    chosen = list(habits)
-    name = ", ".join(habit.label for habit in chosen[:2])
-    return name.capitalize(), " ".join(rng.choice(habit.wordings) for habit in chosen)
+KNIGHTS = Subject(
+    name="Knights & Knaves puzzles",
+    style=Style,
+    method="method",
+    habits=HABITS,
+    patterns=PATTERNS,
+    read=read_puzzle,
+    write=_write,
+    diagnose=diagnose,
+)

@@ -1,0 +1,1 @@
+"""What the built-in teacher knows: a file a subject."""
