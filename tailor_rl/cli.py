@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 student_app = typer.Typer(help="Small students raised from scratch.")
 app.add_typer(student_app, name="student")
+tasks_app = typer.Typer(help="Tasks: what there is, and a look at problems and their grading.")
+app.add_typer(tasks_app, name="tasks")
 
 RUNS_DIR = Path("runs")
 
@@ -109,9 +111,11 @@ def show_config(
     )
 
 
-@app.command()
-def tasks(as_json: JsonOption = False) -> None:
-    """The built-in tasks."""
+@tasks_app.callback(invoke_without_command=True)
+def tasks(context: typer.Context, as_json: JsonOption = False) -> None:
+    """The built-in tasks, a line each; `tailor tasks show NAME` looks into one."""
+    if context.invoked_subcommand is not None:
+        return
     from tailor_rl.tasks.registry import built_in_tasks
 
     found = built_in_tasks()
@@ -119,7 +123,31 @@ def tasks(as_json: JsonOption = False) -> None:
         typer.echo(json.dumps(found, indent=2))
         return
     for task, summary in found.items():
-        typer.echo(f"{task:<12} {summary}")
+        typer.echo(f"{task:<16} {summary}")
+
+
+@tasks_app.command("show")
+def show_task(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="a task, file.py:Class, or a recipe (.toml)")
+    ],
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="such as people=[2,3]")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, validation, test or ood/...")] = "train",
+    num: Annotated[int, typer.Option(min=1, help="problems to show")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Problems, their solutions, and what the grader says of right and wrong answers."""
+    from tailor_rl import cli_tasks
+
+    task = cli_tasks.load(name, options or ())
+    shown = list(cli_tasks.problems(task, split, num + 1))
+    for i, problem in enumerate(shown[:num]):
+        other = shown[i + 1] if i + 1 < len(shown) else shown[0]
+        typer.echo(
+            cli_tasks.as_line(problem) if as_json else cli_tasks.as_text(task, problem, other)
+        )
 
 
 @app.command()

@@ -12,13 +12,13 @@ import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tailor_rl.config.describe import explain, nearest_key
-from tailor_rl.config.schema import RunConfig
+from tailor_rl.config.schema import RunConfig, TaskConfig
 from tailor_rl.errors import ConfigError
 from tailor_rl.runs.environment import this_machine
 
@@ -80,6 +80,31 @@ def resolve_config(
 def override_config(config: RunConfig, overrides: Sequence[str], *, source: Path) -> RunConfig:
     """A recipe that was resolved before (`source` is its config.json), with overrides on top."""
     return _with_overrides(config.model_dump(mode="json", exclude_none=True), overrides, source)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSource:
+    """What makes a task."""
+
+    name: str
+    seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_task(file: Path) -> TaskSource:
+    """The task of a recipe, its other sections unread. ConfigError where it has none."""
+    from pydantic import ValidationError
+
+    table = read_toml(file).get("task")
+    try:
+        config = TaskConfig.model_validate(table, strict=True)
+    except ValidationError as error:
+        raise ConfigError(f"{file} has no [task] section with a name: add one") from error
+    return TaskSource(
+        _plugin(config.name, file.parent),
+        config.seed,
+        _with_data_files(config.options, file.parent),
+    )
 
 
 def to_toml(config: RunConfig) -> str:
