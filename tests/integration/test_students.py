@@ -25,9 +25,8 @@ async def sample(engine: RolloutEngine, prompt: tuple[int, ...]) -> list[RawRoll
 
 @pytest.mark.parametrize("family", ["qwen2", "llama"])
 def test_a_built_student_answers_in_vllm_as_in_transformers(family: str, tmp_path: Path) -> None:
-    log: list[str] = []
     recipe = RECIPES / f"knights-{family}.toml"
-    student = build_student(recipe, tmp_path, tokens=30_000, threads=1, log=log.append)
+    student = build_student(recipe, tmp_path, tokens=30_000, threads=1, log=lambda _: None)
     card = json.loads((student / "student.json").read_text())
     assert card["training"]["steps"] >= 7
     assert card["recipe"]["shape"]["family"] == family

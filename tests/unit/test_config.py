@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tailor_rl.cli_plan import forecast, plan_lines
-from tailor_rl.config.checks import (
-    check_lengths,
-    check_machine,
-    check_options,
-    check_positions,
-    check_splits,
-)
 from tailor_rl.config.load import (
     differences,
     fingerprint,
@@ -27,45 +16,7 @@ from tailor_rl.config.load import (
     resolve_config,
     to_toml,
 )
-from tailor_rl.config.student import check_student
-from tailor_rl.errors import ConfigError
-from tailor_rl.runs.environment import Machine
-from tailor_rl.tasks.registry import load_task
-
-RECIPE = """
-student = "student"
-[task]
-name = "knights"
-[rl]
-group_size = 4
-groups_per_step = 8
-"""
-TWO_CORES = Machine(cores=2, gpus=0, memory_gib=8.0)
-
-
-def write_recipe(folder: Path, text: str = RECIPE) -> Path:
-    path = folder / "recipe.toml"
-    path.write_text(text)
-    return path
-
-
-def write_checkpoint(folder: Path, **config: object) -> Path:
-    """The files of a checkpoint, without weights or words."""
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"model_type": "qwen2", **config}))
-    (folder / "model.safetensors").write_bytes(b"")
-    (folder / "tokenizer.json").write_text("{}")
-    return folder
-
-
-def refused(path: Path, *overrides: str) -> str:
-    """The sentence with which a recipe is refused, by itself or by `check_options`."""
-    with pytest.raises(ConfigError) as caught:
-        check_options(load_config(path, overrides))
-    text = str(caught.value)
-    assert "\n" not in text
-    assert "pydantic" not in text.lower() and "validation error" not in text.lower()
-    return text
+from tests.small_recipes import RECIPE, TWO_CORES, refused, write_checkpoint, write_recipe
 
 
 def test_a_recipe_holds_what_was_written_and_defaults_elsewhere(tmp_path: Path) -> None:
@@ -227,75 +178,6 @@ def test_a_student_is_looked_for_here_then_beside_the_recipe(
     assert load_config(path).student == str(here / "student")
 
 
-# ----- options that do not go together
-
-
-@pytest.mark.parametrize(
-    ("overrides", "parts"),
-    [
-        (["learner.ranks=3"], ["rl.groups_per_step=8", "rl.group_size=4", "learner.ranks=3"]),
-        (["rl.updates_per_step=5"], ["rl.updates_per_step=5", "multiple of 5"]),
-        (["learner.ranks=2", "sft.batch_size=5"], ["sft.batch_size=5", "sft.batch_size=6"]),
-        (["rl.max_tokens=512"], ["rl.max_tokens=512", "rollout.max_model_len=512"]),
-        (["evaluation.max_tokens=600"], ["evaluation.max_tokens=600", "rollout.max_model_len"]),
-        (["rl.overlong_buffer=256"], ["rl.overlong_buffer=256", "rl.max_tokens=256"]),
-        (["rl.temperature=0.001"], ["rl.temperature=0.001", "0.01"]),
-        (["attempts.temperature=0"], ["attempts.temperature=0", "attempts.samples_per_problem=4"]),
-        (
-            ["attempts.num_problems=1", "primitives.attempts_per_request=6"],
-            ["primitives.attempts_per_request=6", "attempts.num_problems=1"],
-        ),
-        (
-            ["primitives.max_requests=2", "primitives.num_primitives=25"],
-            ["primitives.num_primitives=25", "primitives.max_requests=2"],
-        ),
-        (["teacher.base_url=localhost:8000"], ["teacher.base_url", "http://"]),
-        (["learner.dtype=bfloat16"], ["learner.dtype='bfloat16'", "learner.zero_stage=0"]),
-        (["cluster.address=http://h:8265"], ["cluster.address", "tailor submit"]),
-    ],
-)
-def test_options_that_do_not_go_together_are_both_named(
-    tmp_path: Path, overrides: list[str], parts: list[str]
-) -> None:
-    said = refused(write_recipe(tmp_path), *overrides)
-    assert [part for part in parts if part not in said] == [], said
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        [],
-        ["learner.zero_stage=3"],
-        ["initialisation=none", "learner.ranks=2", "sft.batch_size=5"],
-        ["initialisation=rule_based", "attempts.temperature=0"],
-        ["rollout.dtype=bfloat16", "learner.dtype=bfloat16", "learner.zero_stage=1"],
-        ["rl.overlong_buffer=255"],
-    ],
-)
-def test_options_that_go_together_pass(tmp_path: Path, overrides: list[str]) -> None:
-    check_options(load_config(write_recipe(tmp_path), overrides))
-
-
-@pytest.mark.parametrize(
-    ("overrides", "parts"),
-    [
-        (["learner.ranks=3"], ["learner.ranks=3", "2 cores"]),
-        (["learner.threads=3"], ["learner.threads=3", "2 cores"]),
-        (["rollout.engines=4"], ["learner.ranks=1", "rollout.engines=4", "5 threads"]),
-        (["rollout.gpus_per_engine=1"], ["rollout.gpus_per_engine=1", "this machine has 0"]),
-        (["learner.gpus_per_rank=1"], ["learner.gpus_per_rank=1", "this machine has 0"]),
-        (["rollout.tensor_parallel=2"], ["rollout.tensor_parallel=2", "rollout.gpus_per_engine"]),
-        (["rollout.kv_cache_gib=9"], ["rollout.kv_cache_gib=9", "8 GiB"]),
-    ],
-)
-def test_more_than_the_machine_has_is_refused(
-    tmp_path: Path, overrides: list[str], parts: list[str]
-) -> None:
-    with pytest.raises(ConfigError) as caught:
-        check_machine(load_config(write_recipe(tmp_path), overrides), TWO_CORES)
-    assert [part for part in parts if part not in str(caught.value)] == [], caught.value
-
-
 @pytest.mark.parametrize(("count", "threads"), [(1, 2), (2, 1), (3, 1)])
 def test_no_threads_means_the_cores_shared_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, threads: int
@@ -313,128 +195,3 @@ def test_each_split_has_its_number_of_problems(tmp_path: Path) -> None:
     assert [asked.problems_of(s) for s in ("test", "ood/people-4", "validation")] == [9, 9, 3]
     fewer = load_config(write_recipe(tmp_path), [*overrides, "evaluation.num_ood_problems=4"])
     assert [fewer.evaluation.problems_of(s) for s in ("test", "ood/people-4")] == [9, 4]
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_as_many_engines_and_ranks_as_cores_fit(tmp_path: Path, count: int) -> None:
-    overrides = [f"learner.ranks={count}", f"rollout.engines={count}"]
-    check_machine(load_config(write_recipe(tmp_path), overrides), TWO_CORES)
-
-
-def test_parts_on_gpus_need_no_cores(tmp_path: Path) -> None:
-    overrides = ["learner.ranks=4", "learner.gpus_per_rank=1", "rollout.gpus_per_engine=1"]
-    machine = Machine(cores=2, gpus=5, memory_gib=8.0)
-    check_machine(load_config(write_recipe(tmp_path), overrides), machine)
-
-
-def test_more_positions_than_the_student_has_are_refused(tmp_path: Path) -> None:
-    student = check_student(
-        str(write_checkpoint(tmp_path / "student", max_position_embeddings=256)), ()
-    )
-    config = load_config(write_recipe(tmp_path))
-    with pytest.raises(ConfigError, match=r"rollout\.max_model_len=512 .* 256 positions"):
-        check_positions(config, student)
-
-
-class WordTokens:
-    """A token a word."""
-
-    def encode_prompt(self, prompt: str) -> tuple[int, ...]:
-        return tuple(range(len(prompt.split())))
-
-    def encode_completion(self, text: str) -> tuple[int, ...]:
-        return self.encode_prompt(text)
-
-    def decode(self, token_ids: object) -> str:
-        raise NotImplementedError
-
-
-def test_the_longest_prompt_and_an_answer_must_fit_the_engine(tmp_path: Path) -> None:
-    config = load_config(write_recipe(tmp_path), ["rollout.max_model_len=400"])
-    task = load_task("knights", seed=0, options={})
-    with pytest.raises(ConfigError, match=r"evaluation\.max_tokens=384 need \d+ tokens") as caught:
-        check_lengths(config, task, WordTokens())
-    needed = str(caught.value).partition("set rollout.max_model_len=")[2].split()[0]
-    enough = load_config(write_recipe(tmp_path), [f"rollout.max_model_len={needed}"])
-    check_lengths(enough, task, WordTokens())
-
-
-def test_a_split_that_the_task_lacks_is_refused(tmp_path: Path) -> None:
-    config = load_config(write_recipe(tmp_path), ['evaluation.ood_splits=["ood/people-9"]'])
-    with pytest.raises(ConfigError, match=r"ood/people-9.*ood/people-4"):
-        check_splits(config, load_task("knights", seed=0, options={}))
-
-
-# ----- students
-
-
-def refused_student(folder: Path | str, *searched: Path) -> str:
-    with pytest.raises(ConfigError) as caught:
-        check_student(str(folder), searched)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer.json"])
-def test_a_student_without_one_of_its_files_is_refused(tmp_path: Path, missing: str) -> None:
-    folder = write_checkpoint(tmp_path / "student")
-    (folder / missing).unlink()
-    assert missing.partition(".")[2] in refused_student(folder)
-
-
-def test_a_student_with_pickled_weights_is_refused(tmp_path: Path) -> None:
-    folder = write_checkpoint(tmp_path / "student")
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    assert "pickled weights (pytorch_model.bin)" in refused_student(folder)
-
-
-@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
-def test_a_student_with_code_of_its_own_is_refused(tmp_path: Path, name: str) -> None:
-    folder = write_checkpoint(tmp_path / "student")
-    (folder / name).write_text(json.dumps({"auto_map": {"AutoConfig": "evil.Config"}}))
-    assert f"{name} has auto_map" in refused_student(folder)
-
-
-def test_a_damaged_student_and_a_file_are_refused(tmp_path: Path) -> None:
-    folder = write_checkpoint(tmp_path / "student")
-    (folder / "config.json").write_text("{")
-    assert "cannot be read as JSON" in refused_student(folder)
-    assert "is a file" in refused_student(folder / "tokenizer.json")
-
-
-def test_a_model_id_passes_and_a_misspelt_path_does_not(tmp_path: Path) -> None:
-    assert check_student("Qwen/Qwen2.5-0.5B", (tmp_path,)).folder is None
-    (tmp_path / "students").mkdir()
-    assert "correct the path" in refused_student("students/typo", tmp_path)
-    assert "correct the path" in refused_student("/no/such/folder", tmp_path)
-
-
-# ----- the plan
-
-
-def test_the_forecast_multiplies_what_the_recipe_says(tmp_path: Path) -> None:
-    config = load_config(write_recipe(tmp_path), ["rl.num_steps=20", "evaluation.every=10"])
-    cost = forecast(config, ("train", "validation", "test", "ood/people-4"))
-    assert cost.attempt_rollouts == 64 * 4
-    assert cost.rl_rollouts == 20 * 8 * 4
-    assert cost.evaluation_rollouts == (3 * 2 * 200 + 2 * 64) * 8
-    assert cost.teacher_requests == (512 + 1, 512 * 3 + 64)
-    assert cost.sft_steps == 4 * 8
-
-
-def test_a_run_without_a_teacher_forecasts_no_requests(tmp_path: Path) -> None:
-    config = load_config(write_recipe(tmp_path), ["initialisation=rule_based"])
-    assert forecast(config, ("test",)).teacher_requests == (0, 0)
-    assert not any("teacher" in line for line in plan_lines(config, ("test",), TWO_CORES))
-
-
-def test_a_model_that_cannot_be_downloaded_is_said_in_one_sentence() -> None:
-    code = (
-        "from tailor_rl.config.student import fetch_student\n"
-        "try: fetch_student('nobody/nothing')\n"
-        "except ValueError as error: print(error)"
-    )
-    env = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
-    assert said.stdout.startswith("student = 'nobody/nothing' cannot be downloaded")
-    assert said.stdout.count("\n") == 1

@@ -146,10 +146,11 @@ class Upbringing:
             here[growth[0]] = first_role  # else nothing is left to be tried
         tried, order = "honest" if first_role else "lying", "last" if growth[0] == 0 else "first"
         request = (
-            f"What comes after {solver.so_far(here)[4:-1]} {'fits' if fits else 'conflict'}, "
+            f"What comes after {solver.so_far(here)} {'fits' if fits else 'conflict'}, "
             f"{tried} first, {order} changes fastest?"
         )
-        return request, solver.so_far(_grown(here, growth, first_role=first_role, fits=fits))
+        after = _grown(here, growth, first_role=first_role, fits=fits)
+        return request, f"Let {solver.so_far(after)}."
 
     def _set_roles(self, puzzle: Puzzle, solver: Solver) -> tuple[str, str]:
         """The roles that the prompt names, one person after the other, judging what is decided by

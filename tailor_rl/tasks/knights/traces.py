@@ -167,7 +167,7 @@ class Solver:
         first conflict. All roles so far are named, not the newest alone: whoever reads on finds
         what holds in one place, whatever was taken back before.
         """
-        lines = [self.so_far(roles)]
+        lines = [f"Let {self.so_far(roles)}."]
         known = [roles.get(i, False) for i in range(len(self.names))]
         for speaker in self._everybody():
             needed = people_in(self.statements[speaker]) | {speaker}
@@ -179,9 +179,8 @@ class Solver:
         return lines, True
 
     def so_far(self, roles: Mapping[int, bool]) -> str:
-        """The roles given so far, in the order in which they were given."""
-        named = [assumed(self.names[i], roles[i]) for i in self.growth() if i in roles]
-        return f"Let {', '.join(named)}."
+        """ "ANN honest, BOB lying": the roles so far, in the order in which they were given."""
+        return ", ".join(assumed(self.names[i], roles[i]) for i in self.growth() if i in roles)
 
     def growth(self) -> Sequence[int]:
         people = range(len(self.names))

@@ -1,0 +1,25 @@
+"""The plan: what a run will spend, told before it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tailor_rl.cli_plan import forecast, plan_lines
+from tailor_rl.config.load import load_config
+from tests.small_recipes import TWO_CORES, write_recipe
+
+
+def test_the_forecast_multiplies_what_the_recipe_says(tmp_path: Path) -> None:
+    config = load_config(write_recipe(tmp_path), ["rl.num_steps=20", "evaluation.every=10"])
+    cost = forecast(config, ("train", "validation", "test", "ood/people-4"))
+    assert cost.attempt_rollouts == 64 * 4
+    assert cost.rl_rollouts == 20 * 8 * 4
+    assert cost.evaluation_rollouts == (3 * 2 * 200 + 2 * 64) * 8
+    assert cost.teacher_requests == (512 + 1, 512 * 3 + 64)
+    assert cost.sft_steps == 4 * 8
+
+
+def test_a_run_without_a_teacher_forecasts_no_requests(tmp_path: Path) -> None:
+    config = load_config(write_recipe(tmp_path), ["initialisation=rule_based"])
+    assert forecast(config, ("test",)).teacher_requests == (0, 0)
+    assert not any("teacher" in line for line in plan_lines(config, ("test",), TWO_CORES))
