@@ -16,6 +16,7 @@ from random import Random
 from tailor_rl.tasks.knights.puzzle import NAMES, Puzzle, fingerprint, generate
 from tailor_rl.tasks.knights.traces import Solver, Style
 from tailor_rl.tasks.knights.wording import ask, spoken_answer, spoken_case
+from tailor_rl.tasks.splits import belongs
 
 Roles = tuple[bool, ...]
 
@@ -80,7 +81,7 @@ class Upbringing:
                 width=2,
                 leaf_share=self._leaf_share,
             )
-            if fingerprint(puzzle.statements) % 100 < 80:
+            if belongs("train", fingerprint(puzzle.statements)):
                 return puzzle
 
     def _roles(self, puzzle: Puzzle) -> Roles:

@@ -11,36 +11,63 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from tailor_rl.tasks.knights.statements import LEAVES, Statement, holds, sample_statement
+from tailor_rl.tasks.knights.statements import (
+    LEAVES,
+    Statement,
+    knight_tables,
+    sample_statement,
+    truth_table,
+)
 
 NAMES = (
     "Ann", "Bob", "Cal", "Dee", "Eli", "Fay", "Gus", "Hal",
     "Ida", "Jon", "Kay", "Leo", "Mia", "Ned", "Sue", "Tom",
 )  # fmt: skip
 
+RoleWords = tuple[str, str]  # for who always tells the truth, and for who always lies
+PLAIN: RoleWords = ("knight", "knave")
+
 
 @dataclass(frozen=True, slots=True)
 class Puzzle:
-    """Person i is `names[i]` and says `statements[i]`; `solution[i]` is True for a knight."""
+    """Person i is `names[i]` and says `statements[i]`; `solution[i]` is True for who tells the
+    truth. In statements that role is always "knight" and the other "knave"; `role_words` are what
+    the text calls them.
+    """
 
     names: tuple[str, ...]
     statements: tuple[Statement, ...]
     solution: tuple[bool, ...]
+    role_words: RoleWords = PLAIN
 
     @property
     def num_people(self) -> int:
         return len(self.names)
 
 
-def consistent(statements: Sequence[Statement], roles: Sequence[bool]) -> bool:
-    """Knights speak the truth and knaves do not."""
-    return all(holds(said, roles) == role for said, role in zip(statements, roles, strict=True))
-
-
 def solutions(statements: Sequence[Statement]) -> list[tuple[bool, ...]]:
-    """Every consistent assignment, by trying all 2^n."""
+    """Every assignment in which knights speak the truth and knaves do not, by trying all 2^n."""
+    fitting = _fitting(statements)
     every = itertools.product((True, False), repeat=len(statements))
-    return [roles for roles in every if consistent(statements, roles)]
+    return [roles for a, roles in enumerate(every) if fitting >> a & 1] if fitting else []
+
+
+def only_solution(statements: Sequence[Statement]) -> tuple[bool, ...] | None:
+    """The solution where there is exactly one, else None."""
+    fitting = _fitting(statements)
+    if not fitting or fitting & (fitting - 1):
+        return None
+    place = fitting.bit_length() - 1
+    return tuple(not place >> i & 1 for i in reversed(range(len(statements))))
+
+
+def _fitting(statements: Sequence[Statement]) -> int:
+    """The consistent assignments, as bits (see `knight_tables`)."""
+    tables = knight_tables(len(statements))
+    everywhere = fitting = (1 << (1 << len(statements))) - 1
+    for said, speaker in zip(statements, tables, strict=True):
+        fitting &= everywhere ^ truth_table(said, tables, everywhere) ^ speaker
+    return fitting
 
 
 def generate(rng: Random, *, num_people: int, **shape: Any) -> Puzzle:
@@ -50,15 +77,15 @@ def generate(rng: Random, *, num_people: int, **shape: Any) -> Puzzle:
     """
     while True:
         statements = tuple(
-            _own_statement(rng, person, num_people=num_people, **shape)
+            own_statement(rng, person, num_people=num_people, **shape)
             for person in range(num_people)
         )
-        found = solutions(statements)
-        if len(found) == 1:
-            return Puzzle(tuple(rng.sample(NAMES, num_people)), statements, found[0])
+        solution = only_solution(statements)
+        if solution is not None:
+            return Puzzle(tuple(rng.sample(NAMES, num_people)), statements, solution)
 
 
-def _own_statement(rng: Random, person: int, **shape: Any) -> Statement:
+def own_statement(rng: Random, person: int, **shape: Any) -> Statement:
     """A statement of one person; "I am a knave" is no puzzle: nobody can say it."""
     while True:
         said = sample_statement(rng, **shape)
@@ -72,8 +99,9 @@ def fingerprint(statements: Sequence[Statement]) -> int:
 
     Colour refinement: everybody starts alike; each round a person's colour becomes the hash of
     their own statement with the people in it replaced by their colours. Puzzles that are alike up
-    to renaming always agree; unlike ones may collide, which costs a split some problems and never
-    leaks one.
+    to renaming always agree, so no split leaks into another. It is not exact the other way round:
+    people whom three rounds cannot tell apart are alike to it, whoever of them a claim names, so a
+    few unlike puzzles share a number. That makes a family a little too large, never too small.
     """
     colours = ["" for _ in statements]
     for _ in range(3):

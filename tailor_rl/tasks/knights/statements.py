@@ -9,6 +9,8 @@ of LLMs in Logical Reasoning"); the words are our own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache, reduce
+from operator import and_, or_
 from random import Random
 from typing import Any
 
@@ -40,6 +42,55 @@ def combine(kind: str, values: Sequence[bool]) -> bool:
         return not values[0] or values[1]
     assert kind == "iff", kind
     return values[0] == values[1]
+
+
+@lru_cache
+def knight_tables(num_people: int) -> tuple[int, ...]:
+    """For every person, in which assignments they are a knight: bit a of a whole number stands for
+    the a-th of `itertools.product((True, False), repeat=num_people)`.
+    """
+    return tuple(
+        sum(
+            1 << a
+            for a in range(1 << num_people)
+            if not a >> (num_people - 1 - person) & 1  # the first person changes slowest
+        )
+        for person in range(num_people)
+    )
+
+
+def truth_table(statement: Statement, tables: Sequence[int], everywhere: int) -> int:
+    """In which assignments a statement is true: `holds` for all of them in a few operations on
+    whole numbers. `everywhere` has every assignment's bit set.
+    """
+    kind, *parts = statement
+    if kind == "knight":
+        return tables[parts[0]]
+    if kind == "knave":
+        return everywhere ^ tables[parts[0]]
+    values = [truth_table(part, tables, everywhere) for part in parts]
+    if kind == "not":
+        return everywhere ^ values[0]
+    if kind in ("and", "or"):
+        return reduce(and_ if kind == "and" else or_, values)
+    if kind == "if":
+        return (everywhere ^ values[0]) | values[1]
+    assert kind == "iff", kind
+    return everywhere ^ values[0] ^ values[1]
+
+
+def depth_of(statement: Statement) -> int:
+    """1 for a leaf, one more for every level of joints and "not" above it."""
+    kind, *parts = statement
+    return 1 if kind in LEAVES else 1 + max(map(depth_of, parts))
+
+
+def width_of(statement: Statement) -> int:
+    """The most parts that any "and" or "or" in the statement has; 0 without one."""
+    kind, *parts = statement
+    if kind in LEAVES:
+        return 0
+    return max(len(parts) if kind in ("and", "or") else 0, *map(width_of, parts))
 
 
 def people_in(statement: Statement) -> set[int]:

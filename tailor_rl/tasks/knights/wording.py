@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from tailor_rl.tasks.knights.puzzle import Puzzle
+from tailor_rl.tasks.answers import tagged_answer
+from tailor_rl.tasks.knights.puzzle import PLAIN, Puzzle, RoleWords
 from tailor_rl.tasks.knights.statements import Statement, words
 
 _INTRODUCTION = "Knights tell the truth, knaves lie."
@@ -15,12 +17,7 @@ _FULL_INTRODUCTION = (
     "On an island everybody is either a knight, who only says true things, or a knave, "
     "who only says false things."
 )
-_FULL_QUESTION = (
-    "Who is a knight and who is a knave? Think step by step, then finish with one line such as "
-    "<answer>{example}</answer> that names everybody once."
-)
-_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
-_ROLE = re.compile(r"\s*([A-Za-z]+)(?: is a|:)? (knight|knave)\s*")
+_FULL_QUESTION = "Who is a knight and who is a knave?"
 
 
 def ask(puzzle: Puzzle, *, style: str) -> str:
@@ -33,11 +30,36 @@ def ask(puzzle: Puzzle, *, style: str) -> str:
         for name, said in zip(puzzle.names, puzzle.statements, strict=True)
     )
     if short:
-        return f"{_INTRODUCTION} {claims} {_QUESTION}"
+        return reworded(f"{_INTRODUCTION} {claims} {_QUESTION}", PLAIN, puzzle.role_words)
+    asked = f"{_FULL_INTRODUCTION} {claims} {_FULL_QUESTION}"
+    return f"{reworded(asked, PLAIN, puzzle.role_words)} {how_to_answer(puzzle)}"
+
+
+def how_to_answer(puzzle: Puzzle) -> str:
+    """The answer format, for whoever has never seen it. The example's roles are nobody's: they
+    alternate.
+    """
     example = ", ".join(
-        f"{name} is a {'knave' if i % 2 else 'knight'}" for i, name in enumerate(puzzle.names)
+        f"{name} is {_article(word)} {word}"
+        for i, name in enumerate(puzzle.names)
+        for word in [puzzle.role_words[i % 2]]
     )
-    return f"{_FULL_INTRODUCTION} {claims} {_FULL_QUESTION.format(example=example)}"
+    return (
+        f"Think step by step, then finish with one line such as <answer>{example}</answer> "
+        "that names everybody once."
+    )
+
+
+def reworded(text: str, old: RoleWords, new: RoleWords) -> str:
+    """The text with the old role words exchanged for the new ones, all at once, also where they are
+    capitalised or plural: "Knights lie, knaves ..." becomes "Falcons lie, ravens ...".
+    """
+    if old == new:
+        return text
+    to = dict(zip(old, new, strict=True))
+    to |= {word.capitalize(): other.capitalize() for word, other in to.items()}
+    either = "|".join(map(re.escape, to))
+    return re.sub(rf"\b(?:{either})(?=s?\b)", lambda found: to[found[0]], text)
 
 
 def speaking(name: str) -> str:
@@ -45,9 +67,11 @@ def speaking(name: str) -> str:
     return name.upper()
 
 
-def spoken_answer(names: Sequence[str], roles: Sequence[bool]) -> str:
+def spoken_answer(
+    names: Sequence[str], roles: Sequence[bool], role_words: RoleWords = PLAIN
+) -> str:
     """ "Ann knight, Bob knave"."""
-    return ", ".join(f"{n} {role_word(r)}" for n, r in zip(names, roles, strict=True))
+    return ", ".join(f"{n} {role_words[not r]}" for n, r in zip(names, roles, strict=True))
 
 
 def spoken_case(names: Sequence[str], roles: Sequence[bool]) -> str:
@@ -62,30 +86,41 @@ def assumed(name: str, knight: bool) -> str:
     return f"{speaking(name)} {'honest' if knight else 'lying'}"
 
 
-def role_word(knight: bool) -> str:
-    return "knight" if knight else "knave"
-
-
-def read_answer(text: str, names: Sequence[str]) -> tuple[bool, ...] | None:
+def read_answer(
+    text: str, names: Sequence[str], role_words: RoleWords = PLAIN
+) -> tuple[bool, ...] | None:
     """The roles in the one `<answer>...</answer>` of a text, or None.
 
-    Two answers, a missing, repeated or unknown person, or any other word in the answer make it
+    "Ann knight", "Ann: knight" and "Ann is a knight" are read, parted by commas or lines. Two
+    answers, a missing, repeated or unknown person, or any other word in the answer make it
     unreadable: listing several answers and hoping is not solving.
     """
-    if text.count("<answer>") != 1 or text.count("</answer>") != 1:
-        return None
-    found = _ANSWER.search(text)
-    if found is None or len(found[1]) > 2000:
+    answer = tagged_answer(text)
+    if answer is None:
         return None
     roles: dict[str, bool] = {}
-    for part in re.split(r"[,\n]", found[1].strip()):
-        match = _ROLE.fullmatch(part)
-        if match is None or match[1] in roles:
+    for part in re.split(r"[,\n]", answer):
+        match = _named_role(*role_words).fullmatch(part.strip())
+        if match is None or match["name"] in roles:
             return None
-        roles[match[1]] = match[2] == "knight"
+        roles[match["name"]] = match["liar"] is None
     if roles.keys() != set(names):
         return None
     return tuple(roles[name] for name in names)
+
+
+@lru_cache(maxsize=256)
+def _named_role(truthful: str, liar: str) -> re.Pattern[str]:
+    """A name, and a role behind it. The name is checked afterwards: it need not be of one word."""
+    either = "|".join(
+        f"(?: is {_article(word)}|:)? (?P<{key}>{re.escape(word)})"
+        for key, word in (("truthful", truthful), ("liar", liar))
+    )
+    return re.compile(rf"(?P<name>.+?)(?:{either})")
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"
 
 
 class UnreadablePuzzle(ValueError):
@@ -98,16 +133,25 @@ class ReadPuzzle:
 
     names: tuple[str, ...]
     statements: tuple[Statement, ...]
+    role_words: RoleWords = PLAIN  # what the prompt calls who tells the truth, and who lies
 
 
+_ROLE_WORDS = re.compile(
+    r"\b([A-Za-z]+)s tell the truth, ([a-z]+)s lie\."
+    r"|\ba ([a-z]+), who only says true things, or a ([a-z]+),"
+)
 _CLAIM = re.compile(r"(?:\b([A-Z][a-z]+) says|\b([A-Z]{2,})) ([^.]+)\.")
 _IFF = ("iff", "if and only if")
 _TOKEN = re.compile(r"[()]|if and only if|\w+ (?:is )?(?:not )?(?:a )?kn(?:ight|ave)|\w+")
 
 
 def read_puzzle(prompt: str) -> ReadPuzzle:
-    """The inverse of `ask`, for solvers that only see the text (the built-in teacher)."""
-    claims = _CLAIM.findall(prompt)
+    """The inverse of `ask`, for solvers that only see the text (the built-in teacher).
+
+    Whatever the prompt calls the roles, in `statements` they are knight and knave.
+    """
+    role_words = _told_role_words(prompt)
+    claims = _CLAIM.findall(reworded(prompt, role_words, PLAIN))
     if not claims:
         raise UnreadablePuzzle("no claim such as 'Ann says Bob is a knave.' in the prompt")
     names = tuple(name or speaker.capitalize() for name, speaker, _ in claims)
@@ -117,7 +161,16 @@ def read_puzzle(prompt: str) -> ReadPuzzle:
         statements.append(_parse(tokens, names))
         if tokens:
             raise UnreadablePuzzle(f"cannot read the claim {claim!r}")
-    return ReadPuzzle(names, tuple(statements))
+    return ReadPuzzle(names, tuple(statements), role_words)
+
+
+def _told_role_words(prompt: str) -> RoleWords:
+    """What the introduction calls the roles; the plain words where it has none."""
+    told = _ROLE_WORDS.search(prompt)
+    if told is None:
+        return PLAIN
+    truthful, liar = told.group(1, 2) if told[1] else told.group(3, 4)
+    return truthful.lower(), liar
 
 
 def _parse(tokens: list[str], names: Sequence[str]) -> Statement:

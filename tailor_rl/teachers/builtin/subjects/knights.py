@@ -6,7 +6,7 @@ from __future__ import annotations
 from random import Random
 
 from tailor_rl.tasks.knights.traces import Solver, Style
-from tailor_rl.tasks.knights.wording import ReadPuzzle, read_puzzle
+from tailor_rl.tasks.knights.wording import PLAIN, ReadPuzzle, read_puzzle, reworded
 from tailor_rl.teachers.builtin.subject import Habit, Subject
 from tailor_rl.teachers.builtin.subjects.knights_diagnosis import PATTERNS, diagnose
 
@@ -75,7 +75,8 @@ HABITS = (
 
 
 def _write(puzzle: ReadPuzzle, style: Style, rng: Random, slip: float) -> str:
-    return Solver(puzzle.names, puzzle.statements, style, rng=rng, slip=slip).write()
+    text = Solver(puzzle.names, puzzle.statements, style, rng=rng, slip=slip).write()
+    return reworded(text, PLAIN, puzzle.role_words)
 
 
 KNIGHTS = Subject(

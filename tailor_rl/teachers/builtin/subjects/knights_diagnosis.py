@@ -43,7 +43,7 @@ _WEIGHED = re.compile(r" vs \w+ (?:honest|lying) (?:true|false)|:")
 
 def diagnose(puzzle: ReadPuzzle, text: str) -> str:
     """The worst pattern in a wrong answer."""
-    answered = read_answer(text, puzzle.names)
+    answered = read_answer(text, puzzle.names, puzzle.role_words)
     judged = _JUDGEMENT.findall(text)
     if "<answer>" not in text:
         return "unfinished"
