@@ -12,7 +12,11 @@ from tailor_rl.errors import ConfigError
 from tailor_rl.plugins import load_attribute
 from tailor_rl.protocols import Task
 
-BUILT_IN = {"knights": "tailor_rl.tasks.knights.task:KnightsKnaves"}
+BUILT_IN = {
+    "knights": "tailor_rl.tasks.knights.task:KnightsKnaves",
+    "countdown": "tailor_rl.tasks.countdown.task:Countdown",
+    "general_points": "tailor_rl.tasks.general_points.task:GeneralPoints",
+}
 
 
 def load_task(name: str, *, seed: int, options: Mapping[str, Any]) -> Task:

@@ -1,0 +1,1 @@
+"""Countdown: make a target out of given numbers, each used once."""
