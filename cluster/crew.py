@@ -1,4 +1,5 @@
-"""All actors of a run: placed, built at the same time, and dismissed together.
+"""All actors of a run, or the engines of an evaluation: placed, built at the same time, and
+dismissed together.
 
 Start-up lasts as long as the slowest import: every process is asked for before any is waited for.
 """
@@ -7,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +21,18 @@ from ray.util.scheduling_strategies import (
     PlacementGroupSchedulingStrategy,
 )
 
-from cluster.handles import Actor, Seat
+from actors.pool import EnginePool
+from cluster.handles import Actor, EngineHandle, Seat
 from cluster.placement import Plan, Share
+from cluster.watch import guarded
+from tailor_rl.chat import ChatTokens
 from tailor_rl.concurrency import together
 from tailor_rl.config.schema import RunConfig
-from tailor_rl.errors import ConfigError, EngineError, LearnerError, TeacherError
+from tailor_rl.errors import ConfigError, EngineError, LearnerError, TailorError, TeacherError
 
+START_TIMEOUT_S = 600.0  # a cold file system, and DeepSpeed's first build of its operators
+GENERATE_TIMEOUT_S = 600.0
+SYNC_TIMEOUT_S = 120.0
 PLACEMENT_TIMEOUT_S = 60.0
 LAST_WORDS_S = 5.0
 
@@ -118,6 +127,51 @@ def _seats(plan: Plan, group: PlacementGroup | None) -> list[Any]:
         PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=i)
         for i in range(len(plan.shares))
     ]
+
+
+async def start(
+    crew: Crew,
+    building: Sequence[Coroutine[Any, Any, None]],
+    *,
+    student: str,
+    log: Callable[[str], None],
+) -> ChatTokens:
+    """Build everything at once; the driver's own tokenizer is ready before the slowest actor.
+
+    Raises an actor's death or error as soon as it is known, and TailorError after ten minutes.
+    """
+    kinds = ("learner rank", crew.ranks), ("rollout engine", crew.engines)
+    log(f"starting {' and '.join(_count(len(each), kind) for kind, each in kinds if each)}")
+    began = time.monotonic()
+    tokens = asyncio.create_task(asyncio.to_thread(ChatTokens, student))
+    await guarded(_in_time(together(building)), crew.actors)
+    log(f"all up after {time.monotonic() - began:.0f} s")
+    return await tokens
+
+
+async def _in_time(building: Coroutine[Any, Any, Any]) -> None:
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            await building
+    except TimeoutError as error:
+        raise TailorError(
+            f"not every process was ready after {START_TIMEOUT_S:g} s; `tailor doctor` may say why"
+        ) from error
+
+
+def _count(number: int, kind: str) -> str:
+    return f"{number} {kind}{'' if number == 1 else 's'}"
+
+
+def make_pool(crew: Crew, cfg: RunConfig, tokens: ChatTokens) -> EnginePool:
+    """The crew's engines behind one queue."""
+    return EnginePool(
+        [EngineHandle(str(i), actor) for i, actor in enumerate(crew.engines)],
+        tokens,
+        max_model_len=cfg.rollout.max_model_len,
+        generate_timeout_s=GENERATE_TIMEOUT_S,
+        sync_timeout_s=SYNC_TIMEOUT_S,
+    )
 
 
 async def build_teachers(crew: Crew, cfg: RunConfig, *, base_url: str, book: Path) -> None:

@@ -10,24 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import Coroutine
-from typing import Any
 
-from actors.pool import EnginePool
-from cluster.crew import Crew, build_engines, build_ranks, build_teachers, hire
-from cluster.handles import EngineHandle, RankHandle, TeacherHandle
+from cluster.crew import Crew, build_engines, build_ranks, build_teachers, hire, make_pool, start
+from cluster.handles import RankHandle, TeacherHandle
 from cluster.host import load_secret
 from cluster.local import cluster_nodes, ray_session
 from cluster.placement import check_fits, make_plan
 from cluster.watch import guarded
 from learners.group import LearnerGroup
 from learners.settings import PolicySettings, SFTSettings
-from tailor_rl.chat import ChatTokens
-from tailor_rl.concurrency import together
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.config.student import fetch_student
-from tailor_rl.errors import TailorError
 from tailor_rl.graders.counting import CountingGrader
 from tailor_rl.graders.pool import GraderPool
 from tailor_rl.pipeline import tailor
@@ -37,10 +30,6 @@ from tailor_rl.runs.journal import RunJournal
 from tailor_rl.tasks.registry import load_task
 from tailor_rl.teachers.builtin.server import BuiltinTeacher
 from tailor_rl.teachers.client import ChatClient
-
-START_TIMEOUT_S = 600.0  # a cold file system, and DeepSpeed's first build of its operators
-GENERATE_TIMEOUT_S = 600.0
-SYNC_TIMEOUT_S = 120.0
 
 
 def launch(cfg: RunConfig, folder: RunFolder, screen: Screen) -> None:
@@ -92,20 +81,13 @@ async def _run(
     screen: Screen,
 ) -> None:
     try:
-        kinds = ("learner rank", crew.ranks), ("rollout engine", crew.engines)
-        counts = [_count(len(actors), kind) for kind, actors in kinds if actors]
-        screen.log(f"starting {' and '.join(counts)}")
-        started = time.monotonic()
-        starting = _start(cfg, crew, student=student, teacher_url=teacher_url, folder=folder)
-        tokens = await guarded(_in_time(starting), crew.actors)
-        screen.log(f"all up after {time.monotonic() - started:.0f} s")
-        pool = EnginePool(
-            [EngineHandle(str(i), actor) for i, actor in enumerate(crew.engines)],
-            tokens,
-            max_model_len=cfg.rollout.max_model_len,
-            generate_timeout_s=GENERATE_TIMEOUT_S,
-            sync_timeout_s=SYNC_TIMEOUT_S,
-        )
+        building = [
+            build_ranks(crew, cfg, student=student),
+            build_engines(crew, cfg, student=student),
+            build_teachers(crew, cfg, base_url=teacher_url, book=folder.path / "teacher.sqlite"),
+        ]
+        tokens = await start(crew, building, student=student, log=screen.log)
+        pool = make_pool(crew, cfg, tokens)
         learner = LearnerGroup(
             [RankHandle(actor) for actor in crew.ranks],
             sft=SFTSettings.from_config(cfg.sft),
@@ -132,33 +114,3 @@ async def _run(
             await guarded(work, crew.actors)
     finally:
         await crew.dismiss()
-
-
-async def _start(
-    cfg: RunConfig, crew: Crew, *, student: str, teacher_url: str, folder: RunFolder
-) -> ChatTokens:
-    """Build everything at once; the driver's own tokenizer is ready before the slowest actor."""
-    building = together(
-        [
-            build_ranks(crew, cfg, student=student),
-            build_engines(crew, cfg, student=student),
-            build_teachers(crew, cfg, base_url=teacher_url, book=folder.path / "teacher.sqlite"),
-        ]
-    )
-    tokens = asyncio.create_task(asyncio.to_thread(ChatTokens, student))
-    await building
-    return await tokens
-
-
-async def _in_time(starting: Coroutine[Any, Any, ChatTokens]) -> ChatTokens:
-    try:
-        async with asyncio.timeout(START_TIMEOUT_S):
-            return await starting
-    except TimeoutError as error:
-        raise TailorError(
-            f"not every process was ready after {START_TIMEOUT_S:g} s; `tailor doctor` may say why"
-        ) from error
-
-
-def _count(number: int, kind: str) -> str:
-    return f"{number} {kind}{'' if number == 1 else 's'}"

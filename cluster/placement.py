@@ -121,7 +121,7 @@ def _sum(plan: Plan, resource: str) -> str:
         "learner ranks": (plan.ranks, getattr(plan.rank, resource)),
     }
     text = _count(total, resource[:-1].upper())
-    terms = [f"{num} {what} x {share:g}" for what, (num, share) in each.items() if share]
+    terms = [f"{num} {what} x {share:g}" for what, (num, share) in each.items() if num and share]
     return f"{text} ({' + '.join(terms)})" if terms else text
 
 
@@ -131,8 +131,9 @@ def _count(number: float, unit: str) -> str:
 
 def _advice(plan: Plan, nodes: Sequence[Node]) -> str:
     """The largest smaller run that fits: first fewer ranks, then fewer engines too."""
+    least = min(plan.ranks, 1)  # an evaluation by itself has no ranks
     for engines in range(plan.engines, 0, -1):
-        for ranks in range(plan.ranks, 0, -1):
+        for ranks in range(plan.ranks, least - 1, -1):
             smaller = Plan(engines, plan.engine, ranks, plan.rank, plan.teachers)
             if _fits(smaller, nodes):
                 settings: Mapping[str, tuple[int, int]] = {
@@ -141,8 +142,10 @@ def _advice(plan: Plan, nodes: Sequence[Node]) -> str:
                 }
                 changes = [f"{key}={new}" for key, (new, old) in settings.items() if new != old]
                 return f"set {' '.join(changes)}, or add machines"
+    sections = [name for name, num in (("rollout", plan.engines), ("learner", plan.ranks)) if num]
     if plan.gpus:
-        return (
-            "set rollout.gpus_per_engine=0 learner.gpus_per_rank=0 to run on CPUs, or add machines"
-        )
-    return "set rollout.threads=1 learner.threads=1, or start Ray with a larger --num-cpus"
+        each = {"rollout": "gpus_per_engine", "learner": "gpus_per_rank"}
+        changes = [f"{section}.{each[section]}=0" for section in sections]
+        return f"set {' '.join(changes)} to run on CPUs, or add machines"
+    changes = [f"{section}.threads=1" for section in sections]
+    return f"set {' '.join(changes)}, or start Ray with a larger --num-cpus"

@@ -38,6 +38,10 @@ OverridesArgument = Annotated[
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="a run folder, or its name")]
 RunsDirOption = Annotated[Path, typer.Option("--runs-dir", help="where run folders are kept")]
 JsonOption = Annotated[bool, typer.Option("--json", help="for programs")]
+SplitsOption = Annotated[
+    list[str] | None,
+    typer.Option("--split", "--splits", metavar="A,B", help="such as test,ood/people-4"),
+]
 
 
 @app.command()
@@ -70,6 +74,66 @@ def run(
     with checkout():
         from cluster.launch import launch
     cli_run.execute(prepared, launch, plain=plain)
+
+
+@app.command()
+def evaluate(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TARGET", help="a run folder, its name, or a checkpoint folder"),
+    ],
+    overrides: OverridesArgument = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="R.toml", help="instead of the run's; a checkpoint folder needs one"),
+    ] = None,
+    checkpoint: Annotated[
+        str, typer.Option(metavar="NAME", help="of a run: latest, student, sft, step-000030")
+    ] = "latest",
+    splits: SplitsOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="default: evaluations/NAME beside the runs' folder"),
+    ] = None,
+    num_problems: Annotated[int | None, typer.Option(min=1, help="of each split")] = None,
+    runs_dir: RunsDirOption = RUNS_DIR,
+    as_json: JsonOption = False,
+) -> None:
+    """Examine a checkpoint on its own; killed, it goes on where it was."""
+    from tailor_rl import cli_evaluate
+
+    request = cli_evaluate.EvaluateRequest(
+        target=target,
+        checkpoint=checkpoint,
+        recipe=recipe,
+        overrides=tuple(overrides or ()),
+        splits=tuple(splits or ()),
+        num_problems=num_problems,
+        out=out,
+        runs_dir=runs_dir,
+        command=tuple(sys.argv),
+    )
+    prepared = cli_evaluate.prepare(request)
+    with checkout():
+        from cluster.evaluate import evaluate as launch
+    cli_evaluate.execute(prepared, launch, as_json=as_json)
+
+
+@app.command()
+def compare(
+    first: Annotated[
+        str,
+        typer.Argument(metavar="A", help="an evaluation's folder, RUN:STAGE, or a .jsonl of it"),
+    ],
+    second: Annotated[str, typer.Argument(metavar="B", help="the same")],
+    splits: SplitsOption = None,
+    runs_dir: RunsDirOption = RUNS_DIR,
+    as_json: JsonOption = False,
+) -> None:
+    """Whether B is better than A, paired problem by problem."""
+    from tailor_rl.cli_compare import show_comparison
+
+    show_comparison(first, second, splits=tuple(splits or ()), runs_dir=runs_dir, as_json=as_json)
 
 
 @app.command()

@@ -78,10 +78,10 @@ async def examine_problems(
                 rollouts += await pool.generate(problem, num=1, sampling=best, seed=draw)
         grades = await grader.grade(problem, [rollout.text for rollout in rollouts])
         result = _result(problem, rollouts, grades, samples=samples, stage=stage, step=step)
-        if on_result is not None:
-            on_result(result)
         if on_trace is not None and grades[0] is not None:
             on_trace(trace(problem, rollouts[0], grades[0].reward, stage=stage, step=step))
+        if on_result is not None:
+            on_result(result)
         return result
 
     return await together(one(index) for index in indices)

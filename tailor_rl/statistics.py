@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -100,3 +101,57 @@ def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
         return 1.0
     factors = 1.0 - k / np.arange(num_samples - num_correct + 1, num_samples + 1)
     return float(1.0 - np.prod(factors))
+
+
+def difference_of_independent(first: Interval, second: Interval) -> Interval:
+    """`second` minus `first`, of different problems, with its 95 % interval by "square and add"
+    (Newcombe, 1998, method 10).
+
+    low = d - sqrt((second - its low)^2 + (first's high - first)^2), high the other way round.
+    """
+    value = second.value - first.value
+    down = math.hypot(second.value - second.low, first.high - first.value)
+    up = math.hypot(second.high - second.value, first.value - first.low)
+    return Interval(value, value - down, value + up)
+
+
+def mcnemar_p(only_first: int, only_second: int) -> float:
+    """Two-sided exact p of McNemar's test (1947): of the pairs in which just one of two was right,
+    as many favour either as a fair coin would have it.
+
+    With n = only_first + only_second: min(1, 2 * sum_{i <= min of the two} C(n, i) / 2^n). The
+    pairs are taken to be independent of each other.
+    """
+    if min(only_first, only_second) < 0:
+        raise ValueError(f"counts of pairs are never negative: {only_first}, {only_second}")
+    num = only_first + only_second
+    term = tail = 1  # C(num, 0); whole numbers do not overflow, however many pairs
+    for i in range(min(only_first, only_second)):
+        term = term * (num - i) // (i + 1)
+        tail += term
+    return min(1.0, 2 * tail / (1 << num))
+
+
+def sign_flip_p(
+    differences_P: np.ndarray, *, families_P: Sequence[str], seed: int, num_flips: int = 10_000
+) -> float:
+    """Two-sided p of the sign-flip permutation test (Fisher, 1935; Pitman, 1937): if
+    two policies are alike, the sum of each family's differences is as likely to have either sign.
+
+    Whole families are flipped, since problems within one depend on each other. All flips are
+    tried where these are no more than `num_flips`, else as many random ones, of which p is
+    (1 + those as extreme) / (1 + num_flips) and never 0 (Phipson & Smyth, 2010).
+    """
+    sums_F, _ = _by_family(np.asarray(differences_P, dtype=np.float64), families_P)
+    sums_F = sums_F[sums_F != 0]  # flipping a zero changes nothing
+    observed = abs(sums_F.sum()) - 1e-9  # sums in another order differ by rounding
+    if 2**sums_F.size <= num_flips:
+        signs = np.array(list(itertools.product((-1.0, 1.0), repeat=sums_F.size)))
+        return float(np.mean(np.abs(signs @ sums_F) >= observed))
+    rng = np.random.default_rng(seed)
+    extreme = 0
+    for start in range(0, num_flips, 500):  # not all at once: that would take much memory
+        size = (min(500, num_flips - start), sums_F.size)
+        totals = np.where(rng.integers(0, 2, size=size, dtype=np.int8) > 0, sums_F, -sums_F)
+        extreme += int((np.abs(totals.sum(axis=1)) >= observed).sum())
+    return (1 + extreme) / (1 + num_flips)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 
-from tailor_rl.statistics import bootstrap_interval, pass_at_k, wilson_interval
+from tailor_rl.statistics import (
+    bootstrap_interval,
+    difference_of_independent,
+    mcnemar_p,
+    pass_at_k,
+    sign_flip_p,
+    wilson_interval,
+)
 
 
 def test_wilson_interval_equals_the_hand_worked_example() -> None:
@@ -78,3 +85,73 @@ def test_bootstrap_interval_is_the_same_for_the_same_seed_only() -> None:
 def test_a_mean_over_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="no problems"):
         bootstrap_interval(np.array([]), seed=0)
+
+
+def test_the_difference_of_two_shares_equals_newcombes_published_example() -> None:
+    # His table II, (a): 56 of 70 against 48 of 80; method 10 gives 0.0524 to 0.3339.
+    found = difference_of_independent(wilson_interval(48, 80), wilson_interval(56, 70))
+    assert found.value == pytest.approx(0.2)
+    assert found.low == pytest.approx(0.0524, abs=5e-5)
+    assert found.high == pytest.approx(0.3339, abs=5e-5)
+
+
+def test_mcnemar_p_equals_the_hand_worked_example() -> None:
+    # 1 against 9: 2 * (C(10, 0) + C(10, 1)) / 2^10 = 22 / 1024.
+    assert mcnemar_p(1, 9) == mcnemar_p(9, 1) == pytest.approx(22 / 1024)
+    assert mcnemar_p(0, 5) == pytest.approx(2 / 32)
+
+
+@pytest.mark.parametrize("num", [0, 1, 2, 7, 10])
+def test_mcnemar_p_is_the_share_of_coin_tosses_at_least_as_uneven(num: int) -> None:
+    tosses = [sum(each) for each in product((0, 1), repeat=num)]
+    for heads in range(num + 1):
+        uneven = [abs(2 * toss - num) >= abs(2 * heads - num) for toss in tosses]
+        assert mcnemar_p(heads, num - heads) == pytest.approx(np.mean(uneven))
+
+
+def test_mcnemar_p_does_not_overflow_and_refuses_negative_counts() -> None:
+    assert 0 <= mcnemar_p(0, 5_000) < 1e-300
+    assert mcnemar_p(3_000, 3_000) == 1.0
+    with pytest.raises(ValueError, match="never negative"):
+        mcnemar_p(-1, 2)
+
+
+def test_sign_flip_p_equals_the_hand_worked_example() -> None:
+    # Families a: 1 + 1, b: 1, c: -1, d: 0. Of the sums +-2 +-1 +-1 those as far out as
+    # |2 + 1 - 1| = 2 are +-4 and +-2 twice: 6 of 8, whatever d's sign.
+    differences_P = np.array([1.0, 1.0, 1.0, -1.0, 0.0])
+    p = sign_flip_p(differences_P, families_P=["a", "a", "b", "c", "d"], seed=0)
+    assert p == pytest.approx(6 / 8)
+
+
+def test_sign_flip_p_of_lone_yes_and_no_answers_is_mcnemars() -> None:
+    for only_first, only_second in [(0, 0), (1, 9), (3, 5), (4, 4), (0, 6)]:
+        differences_P = np.array([-1.0] * only_first + [1.0] * only_second + [0.0] * 3)
+        families = [str(i) for i in range(differences_P.size)]
+        p = sign_flip_p(differences_P, families_P=families, seed=0)
+        assert p == pytest.approx(mcnemar_p(only_first, only_second))
+
+
+def test_random_sign_flips_near_the_exact_p_and_are_the_same_for_the_same_seed() -> None:
+    differences_P = np.random.default_rng(0).normal(0.3, 1.0, size=13)
+    families = [str(i) for i in range(13)]
+    exact = sign_flip_p(differences_P, families_P=families, seed=1)  # 2^13 < 10,000
+    drawn = [
+        sign_flip_p(differences_P, families_P=families, seed=seed, num_flips=8_000)
+        for seed in (1, 1, 2)
+    ]
+    assert 0.05 < exact < 0.95
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert drawn == pytest.approx([exact] * 3, abs=0.02)
+
+
+def test_siblings_that_agree_count_as_one_family() -> None:
+    differences_P = np.ones(20)
+    alone = sign_flip_p(differences_P, families_P=[str(i) for i in range(20)], seed=0)
+    siblings = sign_flip_p(differences_P, families_P=[str(i % 2) for i in range(20)], seed=0)
+    assert alone < 0.001 < siblings == 0.5
+
+
+def test_no_random_p_is_ever_0() -> None:
+    families = [str(i) for i in range(500)]
+    assert sign_flip_p(np.ones(500), families_P=families, seed=0) == pytest.approx(1 / 10_001)
