@@ -5,9 +5,9 @@
                                + late, or the worker died: each text alone, with a limit of its own,
                                  so that one bad answer costs nobody else their grade
 
-A grader may hang, crash its interpreter, or eat memory: the driver sees a GradeFailure. Workers make
-the task themselves, from its name and options, and grade in their main thread (math-verify needs
-that).
+A grader may hang, crash its interpreter, or eat memory: the driver sees a GradeFailure. Workers
+make the task themselves, from its name and options, and grade in their main thread (math-verify
+needs that).
 """
 
 from __future__ import annotations

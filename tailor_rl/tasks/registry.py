@@ -14,6 +14,7 @@ from tailor_rl.protocols import Task
 
 BUILT_IN = {
     "knights": "tailor_rl.tasks.knights.task:KnightsKnaves",
+    "igsm": "tailor_rl.tasks.igsm.task:IGSM",
     "countdown": "tailor_rl.tasks.countdown.task:Countdown",
     "general_points": "tailor_rl.tasks.general_points.task:GeneralPoints",
 }
