@@ -100,6 +100,7 @@ def prepare(request: Request) -> Prepared:
     from tailor_rl.config.load import search_folders
     from tailor_rl.config.student import check_student
     from tailor_rl.graders.rewards import Rewards
+    from tailor_rl.protocols import HasNotes
     from tailor_rl.runs.environment import this_machine
     from tailor_rl.runs.folder import check_free, check_new
     from tailor_rl.tasks.registry import load_task
@@ -120,9 +121,9 @@ def prepare(request: Request) -> Prepared:
     checks.check_splits(config, task)
     checks.check_initialisation(config, task)
     Rewards(task, weights=config.reward.weights, functions=config.reward.functions)
-    notes: tuple[str, ...] = ()
+    notes = tuple(task.notes) if isinstance(task, HasNotes) else ()
     if student.folder is None:
-        notes = (f"student {config.student} will be downloaded from the Hugging Face hub",)
+        notes += (f"student {config.student} will be downloaded from the Hugging Face hub",)
     else:
         from tailor_rl.chat import ChatTokens  # takes seconds to import: last
 

@@ -74,6 +74,14 @@ class HasSizes(Protocol):
 
 
 @runtime_checkable
+class HasNotes(Protocol):
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a user should know before the start, such as rows that were left out."""
+        ...
+
+
+@runtime_checkable
 class HasRewards(Protocol):
     @property
     def rewards(self) -> Mapping[str, Callable[[Problem, str], float]]:

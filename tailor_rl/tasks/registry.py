@@ -17,6 +17,8 @@ BUILT_IN = {
     "igsm": "tailor_rl.tasks.igsm.task:IGSM",
     "countdown": "tailor_rl.tasks.countdown.task:Countdown",
     "general_points": "tailor_rl.tasks.general_points.task:GeneralPoints",
+    "reasoning_gym": "tailor_rl.tasks.gym.task:ReasoningGym",
+    "data": "tailor_rl.tasks.data.loading:data_task",
 }
 
 

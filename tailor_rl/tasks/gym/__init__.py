@@ -1,0 +1,1 @@
+"""Any data set of the reasoning-gym library as a task."""
