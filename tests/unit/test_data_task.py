@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -81,16 +80,15 @@ def test_a_split_without_a_file_is_cut_out_of_train(tmp_path: Path) -> None:
 
 
 def test_no_question_stands_in_two_splits_or_twice_and_what_is_dropped_is_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
 ) -> None:
     loud = [{"question": "  WHAT is  3 + 3? ", "answer": "7"}]
-    with caplog.at_level(logging.WARNING):
-        task = data_task(
-            train=write(tmp_path / "a.jsonl", rows(60) + loud + rows(1)),
-            validation=write(tmp_path / "v.jsonl", rows(2, start=70)),
-            test=write(tmp_path / "b.jsonl", rows(3, start=10)),
-            ood={"big": write(tmp_path / "c.jsonl", rows(3, start=11))},
-        )
+    task = data_task(
+        train=write(tmp_path / "a.jsonl", rows(60) + loud + rows(1)),
+        validation=write(tmp_path / "v.jsonl", rows(2, start=70)),
+        test=write(tmp_path / "b.jsonl", rows(3, start=10)),
+        ood={"big": write(tmp_path / "c.jsonl", rows(3, start=11))},
+    )
     keys = [normalised(p) for split in task.splits for p in prompts(task, split)]
     assert len(keys) == len(set(keys)) == 62
     assert [task.size(split) for split in task.splits] == [56, 2, 3, 1]
@@ -100,7 +98,6 @@ def test_no_question_stands_in_two_splits_or_twice_and_what_is_dropped_is_said(
         "(1 of them had another answer than the first)",
         "train: 4 of 62 questions stand in another split too and are left out here",
     )
-    assert all(note in caplog.text for note in task.notes)
 
 
 def test_blind_to_numbers_keeps_families_in_one_split(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,8 +13,6 @@ from tailor_rl.tasks.data.reading import cached_dataset, files_of, read_rows
 from tailor_rl.tasks.data.task import Data, SolvedData, is_right, trace_of, written
 from tailor_rl.tasks.data.template import Template
 from tailor_rl.tasks.splits import BINS
-
-logger = logging.getLogger(__name__)
 
 
 def data_task(
@@ -83,9 +79,6 @@ def data_task(
     family = without_numbers if blind_to_numbers else str
     splits, notes = without_repeats(divide(given, family), family)
     _check_sizes(files, given, splits)
-    if multiprocessing.parent_process() is None:  # not again from every process that grades
-        for note in notes:
-            logger.warning("task data: %s", note)
     kind = SolvedData if columns.solution else Data
     return kind(splits, checker=chosen, template=layout, blind=blind_to_numbers, notes=notes)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from random import Random
 
+from tailor_rl.tasks.knights.puzzle import PLAIN
 from tailor_rl.tasks.knights.traces import Solver, Style
-from tailor_rl.tasks.knights.wording import PLAIN, ReadPuzzle, read_puzzle, reworded
+from tailor_rl.tasks.knights.wording import ReadPuzzle, read_puzzle, reworded
 from tailor_rl.teachers.builtin.subject import Habit, Subject
 from tailor_rl.teachers.builtin.subjects.knights_diagnosis import PATTERNS, diagnose
 
