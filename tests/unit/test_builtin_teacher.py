@@ -1,112 +1,257 @@
-"""The built-in teacher: it reads what it is sent, and what it writes follows the instruction."""
+"""The built-in teacher, whatever the subject: it reads what it is sent, what it writes follows the
+instruction, and what it says about a student's answers is of the subject.
+"""
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass, fields
 from random import Random
+from typing import Any
 
 import httpx
 import pytest
 
+from tailor_rl.primitives.library import copies, is_new
+from tailor_rl.tasks.countdown.task import Countdown
+from tailor_rl.tasks.general_points.task import GeneralPoints
+from tailor_rl.tasks.igsm.task import IGSM
 from tailor_rl.tasks.knights.task import KnightsKnaves
-from tailor_rl.tasks.knights.traces import Solver, Style
 from tailor_rl.teachers.builtin import BuiltinTeacher
-from tailor_rl.teachers.builtin.brain import reply
-from tailor_rl.teachers.builtin.subjects.knights import HABITS, KNIGHTS
+from tailor_rl.teachers.builtin.brain import SUBJECTS, reply, subject_of
+from tailor_rl.teachers.builtin.subject import OTHER, Habit, Subject
+from tailor_rl.teachers.builtin.subjects.countdown import COUNTDOWN
+from tailor_rl.teachers.builtin.subjects.general_points import GENERAL_POINTS
+from tailor_rl.teachers.builtin.subjects.igsm import IGSM_PROBLEMS
+from tailor_rl.teachers.builtin.subjects.knights import KNIGHTS
 from tailor_rl.teachers.prompts import (
     ShownAttempt,
     demonstrate_prompt,
     discover_prompt,
     parse_primitives,
 )
-from tailor_rl.types import Attempt
-
-TASK = KnightsKnaves()
+from tailor_rl.types import Attempt, Problem
 
 
-def trace(instruction: str | None, *, index: int = 0, temperature: float = 0.0) -> str:
-    prompt = demonstrate_prompt(TASK.problem("train", index).prompt, instruction=instruction)
-    return reply(prompt, temperature=temperature, rng=Random(index))
+@dataclass(frozen=True)
+class Case:
+    """A subject and a task that has its problems."""
+
+    name: str
+    subject: Subject
+    task: Any  # a Task with answers
+
+    def trace(self, instruction: str | None, index: int, *, temperature: float) -> str:
+        prompt = demonstrate_prompt(self.problem(index).prompt, instruction=instruction)
+        return reply(prompt, temperature=temperature, rng=Random(index))
+
+    def solved(self, instruction: str | None, index: int) -> str:
+        """As `trace`, with the same dice whatever the instruction says."""
+        style = self.subject.style_for(instruction, Random(0), variety=0.0)
+        read = self.subject.read(self.problem(index).prompt)
+        return self.subject.write(read, style, Random(index), 0.0)
+
+    def problem(self, index: int) -> Problem:
+        problem: Problem = self.task.problem("train", index)
+        return problem
 
 
-def test_every_wording_asks_for_its_own_habit_and_for_no_other() -> None:
-    for habit in HABITS:
-        for wording in habit.wordings:
-            assert KNIGHTS.recognised(wording) == {habit.field: habit.value}, wording
+CASES = (
+    Case("knights", KNIGHTS, KnightsKnaves()),
+    Case("countdown", COUNTDOWN, Countdown()),
+    Case("points", GENERAL_POINTS, GeneralPoints()),
+    Case("igsm", IGSM_PROBLEMS, IGSM(preset="small")),
+)
+STRANGERS = (  # prompts that say all the rules
+    Case("knights-full", KNIGHTS, KnightsKnaves(prompt="full")),
+    Case("countdown-full", COUNTDOWN, Countdown(prompt="full", operators=["+", "-"])),
+    Case("points-full", GENERAL_POINTS, GeneralPoints(prompt="full", colour="red")),
+    Case("igsm-full", IGSM_PROBLEMS, IGSM()),
+)
+HABITS = [(case, habit) for case in CASES for habit in case.subject.habits]
+
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+any_case = pytest.mark.parametrize("case", (*CASES, *STRANGERS), ids=lambda case: case.name)
+each_habit = pytest.mark.parametrize(
+    ("case", "habit"), HABITS, ids=[f"{c.name}-{h.field}-{h.value}" for c, h in HABITS]
+)
 
 
-@pytest.mark.parametrize("habit", HABITS, ids=lambda h: f"{h.field}-{h.value}")
-def test_an_instruction_changes_the_trace_unless_it_asks_for_the_default(habit) -> None:
-    default = getattr(Style(), habit.field) == habit.value
-    changed = [trace(habit.wordings[0], index=i) != trace(None, index=i) for i in range(20)]
+def test_every_subject_is_tested() -> None:
+    assert {case.subject.name for case in CASES} == {subject.name for subject in SUBJECTS}
+
+
+@any_case
+def test_a_problem_is_read_by_its_own_subject_and_by_no_other(case: Case) -> None:
+    for split in case.task.splits:
+        prompt = case.task.problem(split, 3).prompt
+        assert [subject for subject in SUBJECTS if subject.knows(prompt)] == [case.subject]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "What is 3 + 7?", "Ann says hello", "Numbers. Target 3.", "?"]
+)
+def test_what_is_no_problem_of_ours_is_declined_politely(text: str) -> None:
+    assert subject_of(text) is None
+    said = reply(demonstrate_prompt(text, instruction=None), temperature=0.8, rng=Random(0))
+    assert said.startswith("I can only solve ")
+
+
+@each_case
+def test_every_field_of_a_style_has_a_habit(case: Case) -> None:
+    habits = {habit.field for habit in case.subject.habits}
+    assert habits == {field.name for field in fields(case.subject.style)}
+    assert case.subject.method in habits
+
+
+@each_habit
+def test_every_wording_asks_for_its_own_habit_and_for_no_other(case: Case, habit: Habit) -> None:
+    for wording in habit.wordings:
+        assert case.subject.recognised(wording) == {habit.field: habit.value}, wording
+
+
+@each_habit
+def test_a_name_asks_for_nothing_that_its_instruction_does_not(case: Case, habit: Habit) -> None:
+    """Known primitives are told apart by name and instruction in one line."""
+    asked = case.subject.recognised(habit.label.capitalize())
+    assert asked.items() <= {habit.field: habit.value}.items()
+
+
+@each_habit
+def test_no_wording_names_a_number_or_imposes_an_answer(case: Case, habit: Habit) -> None:
+    prompts = [case.problem(index).prompt for index in range(20)]
+    for wording in habit.wordings:
+        assert not any(character.isdigit() for character in wording)
+        assert not copies(wording, prompts)
+
+
+@each_habit
+def test_an_instruction_changes_the_trace_unless_it_asks_for_the_default(
+    case: Case, habit: Habit
+) -> None:
+    default = getattr(case.subject.style(), habit.field) == habit.value
+    told = habit.wordings[0]
+    changed = [case.solved(told, i) != case.solved(None, i) for i in range(40)]
     assert any(changed) != default
 
 
-def test_a_steady_teacher_is_always_right_whatever_the_instruction() -> None:
+@any_case
+def test_a_steady_teacher_is_always_right_whatever_the_instruction(case: Case) -> None:
     for index in range(60):
-        instruction = " ".join(
-            Random(index).choice(h.wordings) for h in Random(index).sample(HABITS, 3)
-        )
-        answer = trace(instruction, index=index, temperature=0.8)
-        assert TASK.grade(TASK.problem("train", index), answer) == 1.0
+        rng = Random(index)
+        habits = rng.sample(case.subject.habits, 3)
+        instruction = " ".join(rng.choice(habit.wordings) for habit in habits)
+        answer = case.trace(instruction, index, temperature=0.8)
+        assert case.task.grade(case.problem(index), answer) == 1.0, (instruction, answer)
 
 
-def test_a_hot_teacher_makes_mistakes() -> None:
+@any_case
+def test_a_hot_teacher_makes_mistakes(case: Case) -> None:
     right = [
-        TASK.grade(TASK.problem("train", i), trace(None, index=i, temperature=1.6))
-        for i in range(100)
+        case.task.grade(case.problem(i), case.trace(None, i, temperature=1.6)) for i in range(100)
     ]
     assert 0.05 < sum(right) / 100 < 0.9
 
 
-def attempts(count: int) -> list[Attempt]:
-    guesses = []
+def guess(case: Case, problem: Problem) -> str:
+    """An answer in the right form that nothing leads to."""
+    if case.subject is KNIGHTS:
+        return f"<answer>{', '.join(n + ' knight' for n in problem.metadata['names'])}</answer>"
+    if case.subject is IGSM_PROBLEMS:
+        return f"<answer>{int(problem.answer) + 1}</answer>"
+    return f"<answer>{' + '.join(map(str, problem.metadata['numbers']))}</answer>"
+
+
+def attempts(case: Case, count: int) -> list[Attempt]:
+    shown = []
     for i in range(count):
-        problem = TASK.problem("train", i)
-        guess = f"<answer>{', '.join(n + ' knight' for n in problem.metadata['names'])}</answer>"
-        reward = TASK.grade(problem, guess)
-        guesses.append(Attempt(str(i), problem.id, problem.prompt, guess, reward, "stop", 9))
-    return guesses
+        problem = case.problem(i)
+        text = guess(case, problem)
+        reward = case.task.grade(problem, text)
+        shown.append(Attempt(str(i), problem.id, problem.prompt, text, reward, "stop", 9))
+    return shown
 
 
-def test_primitives_name_the_pattern_that_was_shown_and_differ_from_those_known() -> None:
+@each_case
+def test_primitives_name_the_pattern_that_was_shown_and_differ_from_those_known(
+    case: Case,
+) -> None:
     known: list[str] = []
     for wave in range(8):
-        prompt = discover_prompt(attempts(4), num_primitives=4, known=known)
+        prompt = discover_prompt(attempts(case, 4), num_primitives=4, known=known)
         drafts = parse_primitives(reply(prompt, temperature=0.8, rng=Random(wave)))
         assert len(drafts) == 4
-        assert any("without testing" in draft.targets for draft in drafts)
+        assert case.subject.patterns["guess"].sentence in {draft.targets for draft in drafts}
         known += [f"{draft.name}: {draft.instruction}" for draft in drafts]
-    assert len({repr(sorted(KNIGHTS.recognised(line).items())) for line in known}) >= 25
+    assert len({repr(sorted(case.subject.recognised(line).items())) for line in known}) >= 25
 
 
-def test_each_kind_of_wrong_answer_is_diagnosed() -> None:
-    problem = TASK.problem("train", 3)
-    data = problem.metadata
-    solver = Solver(data["names"], data["statements"], Style())
-    wrong = next(roles for roles in solver.order() if not solver.examine(roles)[1])
-    answer = ", ".join(
-        f"{n} {'knight' if r else 'knave'}" for n, r in zip(data["names"], wrong, strict=True)
-    )
-    case = " ".join([solver.case(wrong), *solver.examine(wrong)[0]])
-    misread = re.sub(r"([A-Z]{2,}) \w+ (not )?(knight|knave)", r"\1 Nobody knight", case)
-    shown = {
-        "guess": f"<answer>{answer}</answer>",
-        "conflict": f"{case} <answer>{answer}</answer>",
-        "misjudged": f"{case.replace('conflict', 'fits')} <answer>{answer}</answer>",
-        "misread": f"{misread} <answer>{answer}</answer>",
-        "unfinished": case,
-        "unreadable": f"{case} <answer>Somebody knight</answer>",
-    }
-    found = {
-        k: KNIGHTS.pattern_of(ShownAttempt(problem.prompt, text, False))
-        for k, text in shown.items()
-    }
-    assert found == {kind: kind for kind in shown}
+@each_case
+def test_the_first_25_primitives_survive_the_checks_of_discovery(case: Case) -> None:
+    prompts = [attempt.prompt for attempt in attempts(case, 20)]
+    kept: list[str] = []
+    lines: list[str] = []
+    for wave in range(7):
+        prompt = discover_prompt(attempts(case, 4), num_primitives=4, known=lines)
+        for draft in parse_primitives(reply(prompt, temperature=0.8, rng=Random(wave))):
+            lines.append(f"{draft.name}: {draft.instruction}")
+            assert not copies(draft.instruction, prompts)
+            if is_new(draft.instruction, kept, max_similarity=90):
+                kept.append(draft.instruction)
+    assert len(kept) >= 25
+
+
+@each_case
+def test_every_pattern_is_repaired_by_habits_that_exist(case: Case) -> None:
+    habits = {habit.field for habit in case.subject.habits}
+    assert {"guess", "unreadable", "unfinished", OTHER} <= case.subject.patterns.keys()
+    for pattern in case.subject.patterns.values():
+        assert pattern.repairs and set(pattern.repairs) <= habits
+
+
+@any_case
+def test_a_diagnosis_is_a_pattern_of_the_subject_whatever_the_student_wrote(case: Case) -> None:
+    for index in range(150):
+        rng = Random(f"{case.name}/{index}")
+        text = garbled(case.trace(None, index, temperature=0.8), rng)
+        shown = ShownAttempt(case.problem(index).prompt, text, False)
+        assert case.subject.pattern_of(shown) in case.subject.patterns, text
+
+
+def garbled(text: str, rng: Random) -> str:
+    """Words dropped, doubled, swapped, cut in two or exchanged for signs that mean something."""
+    words = text.split(" ")
+    strange = [
+        "<answer>",
+        "</answer>",
+        "=",
+        "So",
+        "Define",
+        ":",
+        ";",
+        "/ 0 =",
+        ".",
+        "is",
+        "\\boxed{",
+    ]
+    for _ in range(rng.randint(1, 12)):
+        place = rng.randrange(len(words))
+        kind = rng.randrange(5)
+        if kind == 0 and len(words) > 1:
+            del words[place]
+        elif kind == 1:
+            words.insert(place, words[place])
+        elif kind == 2:
+            other = rng.randrange(len(words))
+            words[place], words[other] = words[other], words[place]
+        elif kind == 3:
+            words[place] = words[place][: rng.randint(0, len(words[place]))]
+        else:
+            words[place] = rng.choice(strange)
+    return " ".join(words)
 
 
 def test_the_server_speaks_the_chat_api_and_repeats_itself_only_for_equal_bodies() -> None:
-    prompt = demonstrate_prompt(TASK.problem("train", 1).prompt, instruction=None)
+    prompt = demonstrate_prompt(KnightsKnaves().problem("train", 1).prompt, instruction=None)
     body = {
         "model": "builtin-solver",
         "messages": [{"role": "user", "content": prompt}],

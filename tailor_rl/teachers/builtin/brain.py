@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from random import Random
 
 from tailor_rl.teachers.builtin.subject import Habit, Subject, describe
+from tailor_rl.teachers.builtin.subjects.countdown import COUNTDOWN
+from tailor_rl.teachers.builtin.subjects.general_points import GENERAL_POINTS
+from tailor_rl.teachers.builtin.subjects.igsm import IGSM_PROBLEMS
 from tailor_rl.teachers.builtin.subjects.knights import KNIGHTS
 from tailor_rl.teachers.parse import Draft, format_primitives
 from tailor_rl.teachers.prompts import (
@@ -16,7 +19,7 @@ from tailor_rl.teachers.prompts import (
     parse_discover_prompt,
 )
 
-SUBJECTS = (KNIGHTS,)
+SUBJECTS = (KNIGHTS, COUNTDOWN, GENERAL_POINTS, IGSM_PROBLEMS)
 _STEADY = 0.8  # up to this temperature the teacher makes no mistakes
 
 
