@@ -1,0 +1,1 @@
+"""Programming problems: write a Python function, or a program, that passes hidden tests."""
