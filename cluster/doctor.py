@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from cluster.local import token_path
+from tailor_rl.graders.sandbox import sandbox_problem
 
 Verdict = Literal["ok", "note", "problem"]
 GIB = 2**30
@@ -66,6 +67,15 @@ def examine() -> Iterator[Finding]:
     yield from _machine()
     yield from _gpus()
     yield from _ray_authentication()
+    yield _sandbox()
+
+
+def _sandbox() -> Finding:
+    """Of use to the task "code" alone, so what is missing is no problem of the installation."""
+    problem = sandbox_problem()
+    if problem is None:
+        return Finding("sandbox", "ok", "code that a model wrote can be run (task code)")
+    return Finding("sandbox", "note", "the task code cannot be used here", problem)
 
 
 def installed(package: str) -> str | None:

@@ -120,6 +120,7 @@ def prepare(request: Request) -> Prepared:
     task = load_task(config.task.name, seed=config.task.seed, options=config.task.options)
     checks.check_splits(config, task)
     checks.check_initialisation(config, task)
+    checks.check_grading_time(config, task)
     Rewards(task, weights=config.reward.weights, functions=config.reward.functions)
     notes = tuple(task.notes) if isinstance(task, HasNotes) else ()
     if student.folder is None:

@@ -74,6 +74,14 @@ class HasSizes(Protocol):
 
 
 @runtime_checkable
+class HasSlowGrades(Protocol):
+    @property
+    def longest_grading_s(self) -> float:
+        """Seconds that `grade` may take by its own limits: `reward.timeout_s` must be more."""
+        ...
+
+
+@runtime_checkable
 class HasNotes(Protocol):
     @property
     def notes(self) -> Sequence[str]:

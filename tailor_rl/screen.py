@@ -103,7 +103,8 @@ def sparkline(values: list[float]) -> str:
 def evaluation_line(row: Evaluation) -> str:
     """Example: "after RL, step 20: in distribution pass@1 81.2 % [78.9, 83.4]"."""
     stage = STAGE_LABELS.get(row.stage, one_line(row.stage, 20))
-    return f"{stage}, step {row.step}: {split_label(row.split)} pass@{row.k} {percent(row)}"
+    figure = "greedy" if row.metric == "greedy" else f"pass@{row.k}"
+    return f"{stage}, step {row.step}: {split_label(row.split)} {figure} {percent(row)}"
 
 
 class Pace:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.config.student import StudentFiles
 from tailor_rl.errors import ConfigError
-from tailor_rl.protocols import HasSizes, HasTraces, Task, Tokens
+from tailor_rl.protocols import HasSizes, HasSlowGrades, HasTraces, Task, Tokens
 from tailor_rl.runs.environment import Machine
 
 # vLLM raises positive temperatures below this to it: the learner would assume another one.
@@ -228,6 +228,17 @@ def check_initialisation(config: RunConfig, task: Task) -> None:
         raise ConfigError(
             f'initialisation = "rule_based" needs a task that solves its own problems, and '
             f"{config.task.name} has no rule_based_trace(): choose another initialisation"
+        )
+
+
+def check_grading_time(config: RunConfig, task: Task) -> None:
+    """A grader that keeps time itself must come to an end before it is killed."""
+    limit = config.reward.timeout_s
+    if isinstance(task, HasSlowGrades) and limit <= task.longest_grading_s:
+        raise ConfigError(
+            f"reward.timeout_s={limit:g} would kill graders of task {config.task.name} that may "
+            f"take {task.longest_grading_s:g} s by the task's own options: set reward.timeout_s to "
+            f"{task.longest_grading_s + 2:g} or more"
         )
 
 

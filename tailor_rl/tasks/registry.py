@@ -18,6 +18,7 @@ BUILT_IN = {
     "countdown": "tailor_rl.tasks.countdown.task:Countdown",
     "general_points": "tailor_rl.tasks.general_points.task:GeneralPoints",
     "reasoning_gym": "tailor_rl.tasks.gym.task:ReasoningGym",
+    "code": "tailor_rl.tasks.code.task:PythonCode",
     "data": "tailor_rl.tasks.data.loading:data_task",
 }
 

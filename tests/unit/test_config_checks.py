@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tailor_rl.config.checks import (
+    check_grading_time,
+    check_initialisation,
     check_lengths,
     check_machine,
     check_options,
@@ -18,6 +20,8 @@ from tailor_rl.config.student import check_student
 from tailor_rl.errors import ConfigError
 from tailor_rl.runs.environment import Machine
 from tailor_rl.tasks.registry import load_task
+from tailor_rl.types import Problem
+from tests.fakes import FakeTask
 from tests.small_recipes import TWO_CORES, refused, write_checkpoint, write_recipe
 
 
@@ -135,3 +139,31 @@ def test_a_split_that_the_task_lacks_is_refused(tmp_path: Path) -> None:
     config = load_config(write_recipe(tmp_path), ['evaluation.ood_splits=["ood/people-9"]'])
     with pytest.raises(ConfigError, match=r"ood/people-9.*ood/people-4"):
         check_splits(config, load_task("knights", seed=0, options={}))
+
+
+def test_a_grader_that_would_be_killed_before_its_own_limit_is_refused(tmp_path: Path) -> None:
+    class Slow(FakeTask):
+        longest_grading_s = 12.0
+
+    config = load_config(write_recipe(tmp_path), ())
+    with pytest.raises(ConfigError, match=r"reward.timeout_s=10 .* 12 s .* set .* 14 or more"):
+        check_grading_time(config, Slow())
+    check_grading_time(config, FakeTask())
+
+
+def test_rule_based_demonstrations_need_a_task_that_solves_its_problems(tmp_path: Path) -> None:
+    class Mute:
+        name = "mute"
+        splits = ("train",)
+
+        def problem(self, split: str, index: int) -> Problem:
+            raise AssertionError
+
+        def grade(self, problem: Problem, text: str) -> float:
+            return 0.0
+
+    config = load_config(write_recipe(tmp_path), ["initialisation=rule_based"])
+    with pytest.raises(ConfigError, match="has no rule_based_trace"):
+        check_initialisation(config, Mute())
+    check_initialisation(config, FakeTask())
+    check_initialisation(load_config(write_recipe(tmp_path), ()), Mute())

@@ -93,6 +93,10 @@ class PythonCode:
             family=f"{number:016x}",
         )
 
+    @property
+    def longest_grading_s(self) -> float:
+        return self._limits.total_s
+
     def grade(self, problem: Problem, text: str) -> float:
         """1.0 where the code in the text's one ```python block passes every test, else 0.0."""
         report = self._graded(problem, text)

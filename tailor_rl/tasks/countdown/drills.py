@@ -2,14 +2,15 @@
 together.
 
 The parts are calculations, what is left after a step, the next step, going back, everything that
-two numbers make, undoing an operation from the target, steps written as one expression; in the
-words of traces.py. The habits answer the real question without a strategy: a guess, or one try and
-a shrug. Going on until the target is reached is in no document: that is what demonstrations have to
-teach.
+two numbers make, undoing an operation from the target, steps written as one expression, some tries
+that fail; in the words of traces.py. The habits answer the real question without a strategy: a
+guess, or one try and a shrug. Going on until the target is reached is in no document: that is what
+demonstrations have to teach.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from random import Random
@@ -30,6 +31,8 @@ from tailor_rl.tasks.countdown.wording import (
 )
 
 _LARGEST = 100  # products beyond it are not practised
+_EXPLORED = 12  # sentences
+_SENTENCE = re.compile(r"(?<=[.:]) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Mixture:
     plan: float = 1.5
     rewrite: float = 3.0
     check: float = 1.5
+    explore: float = 4.0
     guess: float = 1.0
     one_try: float = 1.5
 
@@ -166,6 +170,14 @@ class Upbringing:
         tree = self._some_way(given, solver)[1]
         return f"Check {written(tree)}.", f"Check: {', '.join(solver.steps(tree))}."
 
+    def _explore(self, given: Given, solver: Solver) -> tuple[str, str]:
+        """The beginning of a search: tries that fail, in the words of any style, and no end."""
+        trace = Solver(given, _any_style(self._rng), rng=self._rng).write()
+        sentences = _SENTENCE.split(trace)
+        end = next(i for i, said in enumerate(sentences) if said.startswith("Check:"))
+        failing = sentences[: max(1, min(end - 2, _EXPLORED))]  # not the try that succeeds
+        return f"Explore {len(failing)}.", " ".join(failing)
+
     def _guess(self, given: Given, solver: Solver) -> tuple[str, str]:
         return "", answered(self._some_way(given, solver)[1])
 
@@ -197,6 +209,21 @@ def _limit(given: Given) -> int:
 def _start(given: Given) -> tuple[Part, ...]:
     numbers: tuple[Value, ...] = given.numbers
     return tuple((value, value) for value in numbers)
+
+
+def _any_style(rng: Random) -> Style:
+    """Every habit of a solver but that of checking: `_explore` looks for its mark."""
+    return Style(
+        method=rng.choice(("forward", "backward", "subgoals")),
+        tries=rng.randint(1, 4),
+        each=rng.random() < 0.7,
+        products_first=rng.random() < 0.3,
+        large_first=rng.random() < 0.3,
+        restate=rng.random() < 0.4,
+        verify=True,
+        retract=rng.choice(("explicit", "again", "silent")),
+        numbered=rng.random() < 0.2,
+    )
 
 
 def _random_style(rng: Random, kind: str) -> Style:
