@@ -1,6 +1,6 @@
 """Countdown and GeneralPoints checked by other means than their own, and timed on one core.
 
-    python benchmarks/task_checks_countdown.py > benchmarks/results/task_checks_countdown.json
+    python benchmarks/task_checks_countdown.py > benchmarks/results/task-checks-countdown.json
 
 Every prompt is read again by a reader that shares no code with the tasks, and what it asks is
 solved by taking any two numbers, joining them, and so on, until one is left. No problem of the

@@ -16,12 +16,12 @@ import argparse
 import json
 import math
 import re
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tailor_rl.runs.environment import describe_environment
 from tailor_rl.tasks.igsm.task import IGSM, PRESETS
 from tailor_rl.tasks.igsm.words import CHAIN_OF, SMALL_CHAIN
 from tailor_rl.types import Problem
@@ -31,8 +31,10 @@ Pair = tuple[str, str]  # owner, thing
 
 _FULL_TOLD = re.compile(r"The number of each ([^.]+?)'s ([^.]+?) equals ([^.]+)\.")
 _FULL_NAME = re.compile(r"each ([^,.]+?)'s ([^,.]+?)(?=,| and each |$)")
-_SHORT_TOLD = re.compile(r"(\w+) (\w+) = ([^.]+)\.")
-_SHORT_NAME = re.compile(r"([A-Z]\w+) ([A-Z]\w+)")
+_JOINED = r"\b([A-Z][a-z]+)([A-Z][a-z]+)\b"  # "NorthRed": the second capital begins the thing
+_SHORT_TOLD = re.compile(rf"{_JOINED} = ([^.]+)\.")
+_SHORT_NAME = re.compile(_JOINED)
+_SHORT_ASKED = re.compile(rf"{_JOINED}\?$")
 
 
 def main() -> None:
@@ -42,7 +44,7 @@ def main() -> None:
     args = parser.parse_args()
     document = {
         "command": f"python benchmarks/task_checks_igsm.py --seed {args.seed} --share {args.share}",
-        "python": sys.version.split()[0],
+        "environment": describe_environment(),
         "seed": args.seed,
         "presets": {
             preset: check_preset(preset, seed=args.seed, count=int(COUNTS[preset] * args.share))
@@ -129,7 +131,7 @@ def blanked(solution: str) -> str:
     lines = []
     for line in re.split(r" <answer>| The answer is", solution)[0].split("Define ")[1:]:
         name, _, rest = line.partition(" as ")
-        kind = "Inter" if re.split(r"'s | ", name)[-1] in CHAIN_OF else "Inst"
+        kind = "Inter" if re.findall("[A-Z][a-z]*", name)[-1] in CHAIN_OF else "Inst"
         rest = re.sub(r"\b[A-Za-z]\b", placed, re.sub(r"-?\b[0-9]+", "0", rest))
         lines.append(f"{kind} {rest}")
     return "".join(lines)
@@ -151,7 +153,7 @@ def read_text(prompt: str) -> Story:
     if not prompt.startswith("Every"):
         known = {i: category for category, groups in SMALL_CHAIN for g in groups for i in g}
         told = {(a, b): right for a, b, right in _SHORT_TOLD.findall(prompt)}
-        asked = re.search(r"(\w+) (\w+)\?$", prompt)
+        asked = _SHORT_ASKED.search(prompt)
         assert asked is not None, prompt
         return Story(told, known, (asked[1], asked[2]), number)
     told = {(a, b): right for a, b, right in _FULL_TOLD.findall(prompt)}

@@ -242,6 +242,8 @@ def test_no_name_stands_twice_and_none_breaks_a_sentence() -> None:
     assert not set(names) & set(CHAIN_OF)
     breaking = re.compile(r"[.,;:'\d]| and | does |\beach\b|\bThe\b| as | - | \+ ")
     assert not [name for name in [*names, *CHAIN_OF] if breaking.search(name)]
+    words = re.compile(r"[A-Z][a-z]+( [A-Z][a-z]+)*")  # so "NorthRed" is joined at its capital
+    assert not [name for name in [*names, *CHAIN_OF] if not words.fullmatch(name)]
     for chain in CHAINS:
         assert len(chain) == 4
         assert all(len(groups) >= 5 and min(map(len, groups)) >= 15 for _, groups in chain)

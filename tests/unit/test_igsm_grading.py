@@ -275,12 +275,10 @@ def test_a_sum_may_be_turned_but_a_difference_may_not() -> None:
 
 def test_a_right_value_by_a_wrong_formula_is_noticed() -> None:
     """2 + 2 and 2 * 2 are the same number; told is the sum."""
-    prompt = (
-        "Modulo 7. North Red = 2. North Blue = 2. North Gold = North Red + North Blue. North Gold?"
-    )
+    prompt = "Modulo 7. NorthRed = 2. NorthBlue = 2. NorthGold = NorthRed + NorthBlue. NorthGold?"
     read = read_problem(prompt)
-    start = "Define North Red as a; so a = 2. Define North Blue as b; so b = 2. "
-    start += "Define North Gold as c; "
+    start = "Define NorthRed as a; so a = 2. Define NorthBlue as b; so b = 2. "
+    start += "Define NorthGold as c; "
     assert process_is_right(read, f"{start}so c = a + b = 2 + 2 = 4.")
     for wrong in (
         "so c = a * b = 2 * 2 = 4.",
@@ -306,8 +304,8 @@ def test_a_right_value_by_a_wrong_formula_is_noticed() -> None:
 
 
 def test_a_symbol_is_never_defined_again_even_where_nobody_minds() -> None:
-    read = read_problem("Modulo 7. North Red = 2. North Blue = 3 more than North Red. North Blue?")
-    first = "Define North Red as a; so a = 2. Define North Blue as "
+    read = read_problem("Modulo 7. NorthRed = 2. NorthBlue = 3 more than NorthRed. NorthBlue?")
+    first = "Define NorthRed as a; so a = 2. Define NorthBlue as "
     assert process_is_right(read, f"{first}b; so b = 3 + a = 3 + 2 = 5.")
     assert not process_is_right(read, f"{first}a; so a = 3 + a = 3 + 2 = 5.")
     assert not process_is_right(read, f"{first}b; a = a + 3 = 2 + 3 = 5; so b = a = 5.")
@@ -317,17 +315,15 @@ def test_a_symbol_is_never_defined_again_even_where_nobody_minds() -> None:
 
 
 def test_an_operand_that_cancels_out_is_still_one_too_many() -> None:
-    read = read_problem(
-        "Modulo 7. North Pink = 1. North Red = 2. North Blue = North Red. North Blue?"
-    )
-    first = "Define North Red as a; so a = 2. Define North Pink as p; so p = 1. "
-    assert process_is_right(read, f"{first}Define North Blue as b; so b = a = 2.")
+    read = read_problem("Modulo 7. NorthPink = 1. NorthRed = 2. NorthBlue = NorthRed. NorthBlue?")
+    first = "Define NorthRed as a; so a = 2. Define NorthPink as p; so p = 1. "
+    assert process_is_right(read, f"{first}Define NorthBlue as b; so b = a = 2.")
     detour = "c = a + p = 2 + 1 = 3; so b = c - p = 3 - 1 = 2."
-    assert not process_is_right(read, f"{first}Define North Blue as b; {detour}")
+    assert not process_is_right(read, f"{first}Define NorthBlue as b; {detour}")
 
 
 @settings(deadline=None)  # a busy machine must not fail it
-@given(st.lists(FRAGMENTS | st.sampled_from(["North Red", "a", "=", "so ", "2"]), max_size=40))
+@given(st.lists(FRAGMENTS | st.sampled_from(["NorthRed", "a", "=", "so ", "2"]), max_size=40))
 def test_the_process_checker_never_raises(parts: list[str]) -> None:
-    read = read_problem("Modulo 7. North Red = 2. North Blue = North Red. North Blue?")
+    read = read_problem("Modulo 7. NorthRed = 2. NorthBlue = NorthRed. NorthBlue?")
     assert process_is_right(read, " ".join(parts)) in (True, False)

@@ -17,36 +17,36 @@ from tailor_rl.teachers.builtin.subjects.igsm_sentences import claims
 from tailor_rl.teachers.prompts import ShownAttempt
 
 PROBLEM = (
-    "Modulo 7. North Red = 4 more than South Red. South Red = 6. North Blue = 5. "
-    "South Blue = 3 times South Red + North Red. South Blue?"
+    "Modulo 7. NorthRed = 4 more than SouthRed. SouthRed = 6. NorthBlue = 5. "
+    "SouthBlue = 3 times SouthRed + NorthRed. SouthBlue?"
 )
-FIRST, SECOND = "So South Red is 6.", "So North Red: 4 + South Red 6 = 3; North Red is 3."
+FIRST, SECOND = "So SouthRed is 6.", "So NorthRed: 4 + SouthRed 6 = 3; NorthRed is 3."
 END = "<answer> 3</answer>"
-LAST = "So South Blue: South Red 6 + North Red 3 = 2; 3 * 2 = 6; South Blue is 6."
+LAST = "So SouthBlue: SouthRed 6 + NorthRed 3 = 2; 3 * 2 = 6; SouthBlue is 6."
 SHOWN = {
     "guess": "It must be <answer> 1</answer>",
-    "misread": f"{FIRST} So North Red: 3 + South Red 6 = 2; North Red is 2. <answer> 2</answer>",
-    "undefined": "So North Red: 4 + South Red 2 = 6; North Red is 6. <answer> 1</answer>",
-    "recalled": f"{FIRST} So North Red: 4 + South Red 5 = 2; North Red is 2. <answer> 2</answer>",
-    "wrap": f"{FIRST} So North Red: 4 + South Red 6 = 4; North Red is 4. <answer> 4</answer>",
-    "slip": f"{FIRST} {SECOND} So South Blue: South Red 6 + North Red 3 = 2; 3 * 2 = 5; "
-    "South Blue is 5. <answer> 5</answer>",
-    "irrelevant": f"{FIRST} So North Blue is 5. <answer> 5</answer>",
+    "misread": f"{FIRST} So NorthRed: 3 + SouthRed 6 = 2; NorthRed is 2. <answer> 2</answer>",
+    "undefined": "So NorthRed: 4 + SouthRed 2 = 6; NorthRed is 6. <answer> 1</answer>",
+    "recalled": f"{FIRST} So NorthRed: 4 + SouthRed 5 = 2; NorthRed is 2. <answer> 2</answer>",
+    "wrap": f"{FIRST} So NorthRed: 4 + SouthRed 6 = 4; NorthRed is 4. <answer> 4</answer>",
+    "slip": f"{FIRST} {SECOND} So SouthBlue: SouthRed 6 + NorthRed 3 = 2; 3 * 2 = 5; "
+    "SouthBlue is 5. <answer> 5</answer>",
+    "irrelevant": f"{FIRST} So NorthBlue is 5. <answer> 5</answer>",
     "not_asked": f"{FIRST} {SECOND} <answer> 3</answer>",
     "unreadable": f"{FIRST} {SECOND} {LAST} <answer> six</answer>",
     "unfinished": f"{FIRST} {SECOND} So South",
-    "other": "South Red and 4 more are 4 + 6 = 3. <answer> 4</answer>",
+    "other": "SouthRed and 4 more are 4 + 6 = 3. <answer> 4</answer>",
 }
 LETTERS = {
-    "misread": "Define South Red as a; so a = 5. <answer> 5</answer>",
-    "undefined": "Define North Red as b; so b = 4 + a = 4 + 2 = 6. <answer> 6</answer>",
-    "recalled": "Define South Red as a; so a = 6. Define North Red as b; so b = 4 + a = 4 + 1 = 5. "
+    "misread": "Define SouthRed as a; so a = 5. <answer> 5</answer>",
+    "undefined": "Define NorthRed as b; so b = 4 + a = 4 + 2 = 6. <answer> 6</answer>",
+    "recalled": "Define SouthRed as a; so a = 6. Define NorthRed as b; so b = 4 + a = 4 + 1 = 5. "
     "<answer> 5</answer>",
-    "wrap": "Define South Red as a; so a = 6. Define North Red as b; so b = 4 + a = 4 + 6 = 2. "
+    "wrap": "Define SouthRed as a; so a = 6. Define NorthRed as b; so b = 4 + a = 4 + 6 = 2. "
     "<answer> 2</answer>",
-    "slip": "Define South Red as a; so a = 6. Define North Red as b; so b = 4 + a = 4 + 6 = 3. "
-    "Define South Blue as c; k = a + b = 6 + 3 = 2; so c = 3 * k = 3 * 2 = 1. <answer> 1</answer>",
-    "not_asked": "Define South Red as a; so a = 6. <answer> 6</answer>",
+    "slip": "Define SouthRed as a; so a = 6. Define NorthRed as b; so b = 4 + a = 4 + 6 = 3. "
+    "Define SouthBlue as c; k = a + b = 6 + 3 = 2; so c = 3 * k = 3 * 2 = 1. <answer> 1</answer>",
+    "not_asked": "Define SouthRed as a; so a = 6. <answer> 6</answer>",
 }
 
 
@@ -69,14 +69,14 @@ def test_definitions_with_letters_are_read_too(kind: str) -> None:
     [
         (f"{FIRST} {SECOND} {LAST} <answer> 5</answer>", "not_asked"),  # another's value
         (f"{FIRST} {SECOND} {LAST.replace('is 6', 'is 5')} <answer> 5</answer>", "recalled"),
-        ("Told: North Red = 3. So North Blue is 5. <answer> 5</answer>", "misread"),
-        (f"{FIRST} So North Red: 4 + South Blue 6 = 3; North Red is 3. {END}", "misread"),
-        (f"{FIRST} So North Red: 4 - South Red 6 = 5; North Red is 5. {END}", "misread"),
-        (f"So North Blue: 4 + 4 = 5; North Blue is 3. So North Plum is 3. {END}", "irrelevant"),
+        ("Told: NorthRed = 3. So NorthBlue is 5. <answer> 5</answer>", "misread"),
+        (f"{FIRST} So NorthRed: 4 + SouthBlue 6 = 3; NorthRed is 3. {END}", "misread"),
+        (f"{FIRST} So NorthRed: 4 - SouthRed 6 = 5; NorthRed is 5. {END}", "misread"),
+        (f"So NorthBlue: 4 + 4 = 5; NorthBlue is 3. So NorthPlum is 3. {END}", "irrelevant"),
         ("4 + 6 = 4, so <answer> 4</answer>", "wrap"),
         ("3 * 2 = 5, so <answer> 5</answer>", "slip"),
         (f"{FIRST} <answer> 6</answer> <answer> 5</answer>", "unreadable"),
-        ("So South Red is 5. Once more. So South Red is 6. <answer> 6</answer>", "not_asked"),
+        ("So SouthRed is 5. Once more. So SouthRed is 6. <answer> 6</answer>", "not_asked"),
     ],
 )  # fmt: skip
 def test_finer_points_of_a_diagnosis(answer: str, kind: str) -> None:
@@ -84,7 +84,7 @@ def test_finer_points_of_a_diagnosis(answer: str, kind: str) -> None:
 
 
 def test_a_result_beyond_the_range_is_no_fault_while_it_is_the_same_number() -> None:
-    unwrapped = "So North Red: 4 + South Red 6 = 10; North Red is 10."
+    unwrapped = "So NorthRed: 4 + SouthRed 6 = 10; NorthRed is 10."
     assert pattern(f"{FIRST} {unwrapped} <answer> 10</answer>") == "not_asked"
 
 
@@ -139,7 +139,7 @@ def test_the_slips_of_a_tired_teacher_are_found(symbols: bool) -> None:
     assert seen == {"slip", "wrap"}
 
 
-LONG = "So |So a: |Define a as b; |= |1 + 1 = 2; |. So South Red is 6|. Told: a|\\boxed{"
+LONG = "So |So a: |Define a as b; |= |1 + 1 = 2; |. So SouthRed is 6|. Told: a|\\boxed{"
 
 
 @pytest.mark.parametrize("unit", LONG.split("|"))

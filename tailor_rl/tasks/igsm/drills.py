@@ -168,7 +168,7 @@ class Upbringing:
         but: Parameter,
         never: Sequence[Parameter] = (),
     ) -> str:
-        """ "Given North Red is 3, Red Silk is 0. " of these parameters and some others; or ""."""
+        """ "Given NorthRed is 3, RedSilk is 0. " of these parameters and some others; or ""."""
         others = [p for p in _everything(solver) if p not in (*wanted, *never, but)]
         extra = self._rng.sample(others, min(len(others), self._rng.randint(0, 2)))
         chosen = list(dict.fromkeys([*wanted, *extra]))

@@ -108,10 +108,13 @@ def _short_sentence(said: str) -> tuple[Parameter, Definition]:
 
 
 def _short_name(name: str) -> Parameter:
-    """Both parts may have several words; the vocabulary tells where the second begins."""
-    words = name.split(" ")
-    for i in range(1, len(words)):
-        owner, thing = " ".join(words[:i]), " ".join(words[i:])
+    """Parts may be joined or have several words; the vocabulary tells where the second begins.
+
+    No two places will do: a test holds that of every pair. 100 is far beyond any name, and keeps
+    a hostile one from costing the square of its length.
+    """
+    for i in range(1, min(len(name), 100)):
+        owner, thing = name[:i].rstrip(" "), name[i:]
         if owner in CATEGORY_OF and (thing in CATEGORY_OF or thing in CHAIN_OF):
             return owner, thing
     raise ValueError(f"{name[:100]!r} names no parameter")

@@ -79,22 +79,22 @@ class Solver:
         return " ".join([*lines, answer])
 
     def plan(self, needed: Iterable[Parameter]) -> str:
-        """ "Needed: Red Wool, North Red."."""
+        """ "Needed: RedWool, NorthRed."."""
         return f"Needed: {self._listed(needed)}."
 
     def needs(self, parameter: Parameter) -> str:
-        """ "Need North Sack: North Red, Red Sack.": one level, for the backward order."""
+        """ "Need NorthSack: NorthRed, RedSack.": one level, for the backward order."""
         return f"Need {self.name(parameter)}: {self._listed(self._distinct(parameter))}."
 
     def unknown(self, parameter: Parameter, missing: Parameter, *, first: Parameter) -> str:
-        """ "Try North Red: Red Wool is unknown yet, so first Red Silk."."""
+        """ "Try NorthRed: RedWool is unknown yet, so first RedSilk."."""
         return (
             f"Try {self.name(parameter)}: {self.name(missing)} is unknown yet, "
             f"so first {self.name(first)}."
         )
 
     def told(self, parameter: Parameter) -> str:
-        """ "Told: North Red = 3 more than Red Wool.", or "Total: North Cart = North Red + ..."."""
+        """ "Told: NorthRed = 3 more than RedWool.", or "Total: NorthCart = NorthRed + ..."."""
         if parameter in self.formulas.told:
             definition = self.formulas.told[parameter]
             return f"Told: {sentence(parameter, definition, wording=self.wording)}."
@@ -103,8 +103,8 @@ class Solver:
     def compute(self, parameter: Parameter) -> str:
         """One definition, after which its value is known; its operands must be.
 
-        With symbols "Define North Red as h; k = a + b = 3 + 4 = 0; so h = 2 * k = 2 * 0 = 0.", with
-        names "So North Red: Red Wool 3 + Red Silk 4 = 0; 2 * 0 = 0; North Red is 0.".
+        With symbols "Define NorthRed as h; k = a + b = 3 + 4 = 0; so h = 2 * k = 2 * 0 = 0.", with
+        names "So NorthRed: RedWool 3 + RedSilk 4 = 0; 2 * 0 = 0; NorthRed is 0.".
         """
         steps, sums = self.formulas.steps(parameter), list[Sum]()
         for step in steps:
@@ -127,7 +127,7 @@ class Solver:
         return f"Check: {'; '.join(parts)}.", again == self._sums
 
     def know(self, values: Mapping[Parameter, int]) -> list[str]:
-        """Take values as given; with symbols, how each is called: "Red Wool as a = 3"."""
+        """Take values as given; with symbols, how each is called: "RedWool as a = 3"."""
         self.values.update(values)
         if not self.style.symbols:
             return [f"{self.name(p)} is {value}" for p, value in values.items()]

@@ -7,7 +7,7 @@ Two wordings. "full" says what a stranger needs to know and wants the answer in 
 
 "short" is for students that were raised on it, and wants `<answer> 3</answer>`::
 
-    Modulo 7. North Red = 5 more than Red Wool + Red Silk. Red Wool = 2. ... North Sack?
+    Modulo 7. NorthRed = 5 more than RedWool + RedSilk. RedWool = 2. ... NorthSack?
 """
 
 from __future__ import annotations
@@ -52,12 +52,18 @@ def numbers_of(modulo: int, *, wording: Wording) -> str:
 
 def question_of(puzzle: Puzzle, *, wording: Wording) -> str:
     owner, thing = puzzle.question
-    return f"{owner} {thing}?" if wording == "short" else f"How many {thing} does {owner} have?"
+    if wording == "short":
+        return f"{named(puzzle.question, wording=wording)}?"
+    return f"How many {thing} does {owner} have?"
 
 
 def named(parameter: Parameter, *, wording: Wording) -> str:
-    """ "North Red", or "Rose Court's Long Bed"."""
-    return " ".join(parameter) if wording == "short" else "'s ".join(parameter)
+    """ "NorthRed", or "Rose Court's Long Bed". Short names of one word each are joined: a small
+    model finds what one token is about much sooner than what two are.
+    """
+    if wording == "full":
+        return "'s ".join(parameter)
+    return (" " if " " in "".join(parameter) else "").join(parameter)
 
 
 def sentence(parameter: Parameter, definition: Definition, *, wording: Wording) -> str:
@@ -85,7 +91,7 @@ def _total(definition: Definition, *, wording: Wording) -> str:
 
 
 def implied(parameter: Parameter, formulas: Formulas, *, wording: Wording) -> str:
-    """What an abstract parameter comes to: "North Sack = North Red * Red Sack + ..."."""
+    """What an abstract parameter comes to: "NorthSack = NorthRed * RedSack + ..."."""
     terms = (
         " * ".join(named(operand, wording=wording) for operand in term)
         for term in formulas.terms(parameter)

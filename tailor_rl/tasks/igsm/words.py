@@ -3,7 +3,7 @@
 A chain is four categories, the largest first; each has sub-categories, and the items of one layer
 of one problem come from one sub-category. No name stands twice, so an item alone tells its category
 and its chain. No name contains a full stop, a comma, a digit, "'s" or " and ": sentences are taken
-apart at those.
+apart at those. Every word is capitalised, so that joined names can be taken apart too.
 """
 
 from __future__ import annotations
@@ -158,23 +158,23 @@ CHAINS: tuple[Chain, ...] = (
     (("Estate", _ESTATE), ("Garden", _GARDEN), ("Flowerbed", _FLOWERBED), ("Flower", _FLOWER)),
 )
 
-# Few and short words, each one token to a student that was raised on them.
+# Few and short words: two of them joined are one token to a student that was raised on them.
 SMALL_CHAIN: Chain = (
     (
         "Barn",
-        _listed("North, South, East, West, Hill, Lake, Mill, Ford, Moor, Dale, Glen, Peak"),
+        _listed("North, South, Hill, Lake, Mill, Ford"),
     ),
     (
         "Cart",
-        _listed("Red, Blue, Green, Gold, Gray, Pink, Black, White, Brown, Teal, Rust, Plum"),
+        _listed("Red, Blue, Gold, Pink, Teal, Plum"),
     ),
     (
         "Sack",
-        _listed("Wool, Silk, Hemp, Jute, Felt, Lace, Mesh, Tweed, Linen, Denim, Cord, Twill"),
+        _listed("Wool, Silk, Hemp, Felt, Lace, Cord"),
     ),
     (
         "Seed",
-        _listed("Rye, Oat, Corn, Bean, Pea, Rice, Flax, Kale, Leek, Beet, Mint, Dill"),
+        _listed("Rye, Oat, Corn, Bean, Rice, Mint"),
     ),
 )
 

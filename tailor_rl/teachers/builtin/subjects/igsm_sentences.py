@@ -1,7 +1,7 @@
 """The definitions in a student's solution of an iGSM problem, read without judging them.
 
-    So North Red: Red Wool 3 + Red Silk 4 = 0; 2 * 0 = 0; North Red is 0.
-    Define North Red as h; k = a + b = 3 + 4 = 0; so h = 2 * k = 2 * 0 = 0.
+    So NorthRed: RedWool 3 + RedSilk 4 = 0; 2 * 0 = 0; NorthRed is 0.
+    Define NorthRed as h; k = a + b = 3 + 4 = 0; so h = 2 * k = 2 * 0 = 0.
 
 Linear in the length of the text; what cannot be read is left out.
 """
@@ -107,7 +107,7 @@ def _operand(
 
 
 def _named_number(words: list[str]) -> tuple[str, int]:
-    """ "Red Wool 3" as ("Red Wool", 3); the name of a plain number is ""."""
+    """ "RedWool 3" as ("RedWool", 3); the name of a plain number is ""."""
     return " ".join(words[:-1]), _integer(words[-1])
 
 
