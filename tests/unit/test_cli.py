@@ -19,7 +19,7 @@ import typer
 from tailor_rl.cli import main
 from tailor_rl.cli_run import Prepared, Request, execute, make_request
 from tailor_rl.cli_status import as_text, read_status
-from tailor_rl.config.load import resolve_config
+from tailor_rl.config.load import PROJECT_ROOT, read_toml, resolve_config
 from tailor_rl.errors import ConfigError, EngineError, TeacherError
 from tailor_rl.runs.folder import RunFolder
 from tailor_rl.runs.journal import RunJournal
@@ -180,6 +180,15 @@ def test_a_dry_run_shows_recipe_and_plan_and_writes_nothing(
     assert sorted(here.rglob("*")) == before
     assert main(["run", "recipe.toml", *overrides[:1], "--dry-run"]) == 2
     assert "rollout.max_model_len=512" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("recipe", ["demo", "countdown", "igsm-small"])
+def test_every_recipe_for_a_laptop_passes_its_checks(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = PROJECT_ROOT / f"recipes/{recipe}.toml"
+    assert main(["run", str(path), "--dry-run"]) == 0, capsys.readouterr().err
+    assert f"students/{read_toml(path)['student'].rpartition('/')[2]}" in capsys.readouterr().out
 
 
 def test_show_config_prints_what_a_run_would_use(
