@@ -50,7 +50,8 @@ def main() -> None:
                 for before, after in (("base", "sft"), ("sft", "rl"))
             },
         }
-        args.out.write_text(json.dumps(document, indent=1) + "\n")
+        text = json.dumps(document, indent=1).replace(f"{ROOT}/", "")
+        args.out.write_text(f"{text}\n")
         print(f"seed {seed} done", flush=True)
 
 
