@@ -212,7 +212,7 @@ def _span(values: set[int] | set[float]) -> str:
 
 
 def _figures_table(summary: Summary, *, wide: bool) -> Table:
-    title = Text(f"{one_line(summary.run)}: % solved, 95 % interval over problems")
+    title = Text(f"{one_line(summary.run)}: % solved, 95 % interval over families")
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
     table.caption = sample_sizes(summary)
     table.add_column("")

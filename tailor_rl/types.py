@@ -200,7 +200,7 @@ class WeightVersion:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure with its 95 % interval over problems."""
+    """A figure with its 95 % interval over problems, or families of them."""
 
     value: float
     low: float

@@ -58,7 +58,7 @@ class Curve:
 
 
 CURVES = (
-    Curve("Reward", "share of rollouts that are right", "rl", {"reward": "reward"}, percent=True),
+    Curve("Reward", "mean over every rollout graded for the step", "rl", {"reward": "reward"}),
     Curve(
         "Informative groups",
         "share of groups whose rewards differ",
