@@ -41,8 +41,9 @@ def forecast(config: RunConfig, splits: Sequence[str]) -> Forecast:
         ood = tuple(split for split in splits if split.startswith("ood/"))
     stages = 3 if warm else 2  # base, SFT, RL
     validations = rl.num_steps // evaluation.every if evaluation.every else 0
-    problems = stages * sum(map(evaluation.problems_of, ("test", *ood)))
-    problems += validations * evaluation.problems_of("validation")
+    answers = evaluation.samples_per_problem + evaluation.greedy
+    examined = stages * answers * sum(map(evaluation.problems_of, ("test", *ood)))
+    validated = evaluation.problems_of("validation") * evaluation.samples_per_problem
     attempts = config.attempts
     return Forecast(
         attempt_rollouts=attempts.num_problems * attempts.samples_per_problem if tailor else 0,
@@ -55,7 +56,7 @@ def forecast(config: RunConfig, splits: Sequence[str]) -> Forecast:
         if warm
         else 0,
         rl_rollouts=rl.num_steps * rl.groups_per_step * rl.group_size,
-        evaluation_rollouts=problems * evaluation.samples_per_problem,
+        evaluation_rollouts=examined + validations * validated,
     )
 
 

@@ -29,9 +29,10 @@ class Trace:
     answer: str
     text: str
     reward: float
+    correct: float  # the task's own verdict: a composite reward says little of it
 
 
-def trace(problem: Problem, rollout: Rollout, reward: float, *, stage: str, step: int) -> Trace:
+def trace(problem: Problem, rollout: Rollout, grade: Grade, *, stage: str, step: int) -> Trace:
     return Trace(
         stage=stage,
         step=step,
@@ -40,7 +41,8 @@ def trace(problem: Problem, rollout: Rollout, reward: float, *, stage: str, step
         prompt=problem.prompt,
         answer=problem.answer,
         text=rollout.text,
-        reward=reward,
+        reward=grade.reward,
+        correct=grade.correct,
     )
 
 
@@ -79,7 +81,7 @@ async def examine_problems(
         grades = await grader.grade(problem, [rollout.text for rollout in rollouts])
         result = _result(problem, rollouts, grades, samples=samples, stage=stage, step=step)
         if on_trace is not None and grades[0] is not None:
-            on_trace(trace(problem, rollouts[0], grades[0].reward, stage=stage, step=step))
+            on_trace(trace(problem, rollouts[0], grades[0], stage=stage, step=step))
         if on_result is not None:
             on_result(result)
         return result

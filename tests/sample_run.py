@@ -258,7 +258,8 @@ def _traces(stage: str) -> list[Trace]:
             prompt=PROMPT,
             answer="Bob knight, Mia knave, Zoe knave",
             text=RIGHT if stage == "rl" or (stage == "sft" and i % 2) else WRONG,
-            reward=float(stage == "rl" or (stage == "sft" and i % 2 == 1)),
+            reward=0.1,  # shaped: whether an answer is right is another question
+            correct=float(stage == "rl" or (stage == "sft" and i % 2 == 1)),
         )
         for split in SPLITS
         for i in range(4)

@@ -99,7 +99,7 @@ class _Search:
         rng = np.random.default_rng(seed)
         shuffled = [attempts[i] for i in rng.permutation(len(attempts))]
         self._wrong = deque(a for a in shuffled if a.reward <= 0.5)
-        self._right = deque(a for a in shuffled if a.reward > 0.5)
+        self._right = deque(a for a in shuffled if a.reward >= 1.0)
         num_right = min(size // 3, len(self._right))
         self._num_wrong = min(size - num_right, len(self._wrong))
         self._num_right = min(size - self._num_wrong, len(self._right))

@@ -83,7 +83,7 @@ def read_samples(run_path: Path) -> list[Sample]:
 def _sample(key: tuple[str, str], by_stage: Mapping[str, Mapping[str, Any]]) -> Sample:
     first = next(iter(by_stage.values()))
     answers = (
-        Answer(STAGE_LABELS[stage], excerpt(row.get("text", "")), row.get("reward", 0) >= 1)
+        Answer(STAGE_LABELS[stage], excerpt(row.get("text", "")), row.get("correct", 0) >= 1)
         for stage, row in by_stage.items()
     )
     return Sample(

@@ -33,7 +33,7 @@ from tailor_rl.runs.files import (
     DiskFullError,
     append_line,
     read_json,
-    read_lines,
+    read_typed_lines,
     write_atomic,
     write_json,
 )
@@ -199,20 +199,12 @@ def recipe_of(record: Mapping[str, Any], path: Path) -> RunConfig:
 
 def read_results(path: Path) -> list[ProblemResult]:
     """The rows of a file of ProblemResult; a torn last line is left out, any other is an error."""
-    from pydantic import TypeAdapter, ValidationError
-
-    rows, found = TypeAdapter(ProblemResult), []
-    for number, line in enumerate(read_lines(path), start=1):
-        try:
-            found.append(rows.validate_json(line))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the row"
-            raise RunFolderError(
-                f"{path}, line {number} is no result of a problem ({where}: {first['msg']}): "
-                "remove the line, or name a file of results"
-            ) from error
-    return found
+    return read_typed_lines(
+        path,
+        ProblemResult,
+        what="no result of a problem",
+        fix="remove the line, or name a file of results",
+    )
 
 
 @contextlib.contextmanager

@@ -11,9 +11,11 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tailor_rl.errors import RunFolderError
+
+Row = TypeVar("Row")
 
 # Disk full, quota reached, and a file that has hit the limit of its process (ulimit -f).
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -53,6 +55,25 @@ def disk_full(run: Path, what: str, error: BaseException) -> DiskFullError:
         f"there was no room to write {what} in {run} ({reason}); every finished row and checkpoint "
         f"is safe: free some space and go on with `{resume_command(run)}`"
     )
+
+
+def read_typed_lines(path: Path, kind: type[Row], *, what: str, fix: str) -> list[Row]:
+    """The rows of a .jsonl file as dataclasses; a torn last line is left out. RunFolderError says
+    that another line is not `what`, and the `fix`.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    rows, found = TypeAdapter(kind), []
+    for number, line in enumerate(read_lines(path), start=1):
+        try:
+            found.append(rows.validate_json(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the row"
+            raise RunFolderError(
+                f"{path}, line {number} is {what} ({where}: {first['msg']}): {fix}"
+            ) from error
+    return found
 
 
 def write_atomic(path: Path, text: str) -> None:

@@ -18,9 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
-from tailor_rl.errors import RunFolderError
 from tailor_rl.protocols import Checkpoint, Learner, Screen
 from tailor_rl.runs.checkpoints import CheckpointFolder
 from tailor_rl.runs.files import (
@@ -28,7 +25,7 @@ from tailor_rl.runs.files import (
     disk_full,
     explaining_disk_errors,
     read_json,
-    read_lines,
+    read_typed_lines,
     write_atomic,
     write_json,
 )
@@ -82,20 +79,12 @@ class RunJournal:
         self._ledger.tick()
 
     def read(self, name: str, kind: type[Row]) -> list[Row]:
-        path = self._rows_path(name)
-        rows = TypeAdapter(kind)
-        found = []
-        for number, line in enumerate(read_lines(path), start=1):
-            try:
-                found.append(rows.validate_json(line))
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"])) or "the row"
-                raise RunFolderError(
-                    f"{path}, line {number} is damaged or of another version of tailor_rl "
-                    f"({where}: {first['msg']}): remove the line or start a new run"
-                ) from error
-        return found
+        return read_typed_lines(
+            self._rows_path(name),
+            kind,
+            what="damaged or of another version of tailor_rl",
+            fix="remove the line or start a new run",
+        )
 
     def rewind(self, name: str, *, stage: str, step: int) -> None:
         rows = self.read(name, dict[str, Any])

@@ -174,9 +174,9 @@ class StepRecord:
 
     def _write_samples(self, generated: Sequence[Group]) -> None:
         rows = [
-            trace(group.problem, rollout, reward, stage="rl", step=self._step)
+            trace(group.problem, rollout, grade, stage="rl", step=self._step)
             for group in generated[:SAMPLED_GROUPS]
-            for rollout, reward in list(zip(group.rollouts, group.rewards, strict=True))[
+            for rollout, grade in list(zip(group.rollouts, group.grades, strict=True))[
                 :SAMPLED_ROLLOUTS
             ]
         ]

@@ -180,7 +180,7 @@ def _blocks(text: str) -> list[tuple[str, str]]:
 
 
 def _answer_title(attempt: Attempt) -> str:
-    if attempt.reward > 0.5:
+    if attempt.reward >= 1.0:
         return RIGHT
     return CUT_OFF if attempt.finish_reason == "length" else WRONG
 

@@ -231,7 +231,9 @@ def test_a_run_without_checkpoints_says_what_can_be_evaluated(here: Path) -> Non
 
 
 def test_learners_that_this_machine_cannot_carry_do_not_matter(here: Path) -> None:
-    prepare(request(here, overrides=("learner.ranks=32", "learner.gpus_per_rank=8")))
+    many = ("learner.ranks=32", "learner.gpus_per_rank=8")
+    prepared = prepare(request(here, overrides=many))
+    assert (prepared.config.learner.ranks, prepared.config.initialisation) == (0, "none")
 
 
 # ----- going on
@@ -300,7 +302,10 @@ def test_another_evaluation_in_the_same_folder_is_refused(
 
 def test_how_fast_problems_are_done_may_change(here: Path) -> None:
     evaluated(prepare(request(here)))
-    evaluated(prepare(request(here, overrides=("rollout.threads=2", "rl.num_steps=9"))))
+    faster = prepare(request(here, overrides=("rollout.threads=2", "rl.num_steps=9")))
+    before = (faster.out / "results.jsonl").read_bytes()
+    evaluated(faster)
+    assert (faster.out / "results.jsonl").read_bytes() == before != b""
 
 
 def test_two_evaluations_do_not_fill_one_folder(here: Path) -> None:

@@ -114,6 +114,7 @@ async def test_every_problem_leaves_a_trace_and_a_result_in_the_order_of_indices
             answer="3",
             text="3",
             reward=1.0,
+            correct=1.0,
         )
         in traces
     )
