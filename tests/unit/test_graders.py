@@ -14,6 +14,9 @@ from tailor_rl.errors import ConfigError, GradeError
 from tailor_rl.graders.counting import CountingGrader
 from tailor_rl.graders.pool import GraderPool
 from tailor_rl.graders.rewards import Rewards
+from tailor_rl.graders.sandbox import sandbox_problem
+from tailor_rl.protocols import HasAnswers
+from tailor_rl.tasks.registry import load_task
 from tailor_rl.types import Grade, GradeFailure, Problem
 from tests.fakes import FakeGrader, FakeTask
 
@@ -195,3 +198,16 @@ def test_a_reward_that_does_not_exist_is_said_before_the_start(
 ) -> None:
     with pytest.raises(ConfigError, match=said):
         Rewards(Shaped(), weights=weights, functions=functions)
+
+
+@pytest.mark.parametrize("name", ["knights", "code"])
+def test_a_worker_grades_like_the_task_itself(name: str) -> None:
+    """Under the worker's memory limit too, which the code sandbox's processes inherit."""
+    if name == "code" and (problem_here := sandbox_problem()):
+        pytest.skip(problem_here)
+    task = load_task(name, seed=0, options={})
+    problem = task.problem("train", 0)
+    assert isinstance(task, HasAnswers)
+    with GraderPool(TaskConfig(name=name), RewardConfig()) as pool:
+        results = asyncio.run(pool(problem, [task.answer_text(problem), "no answer"]))
+    assert [isinstance(r, Grade) and r.correct for r in results] == [1.0, 0.0]
