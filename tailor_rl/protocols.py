@@ -112,12 +112,14 @@ class Grader(Protocol):
 class TeacherRequest:
     """One chat completion to buy. Two requests with equal fields are the same purchase."""
 
-    purpose: str  # "discover" or "demonstrate": the ledger's column
+    purpose: str  # "discover", "demonstrate", "trial", "guard", "judge": the ledger's column
     system: str
     prompt: str
     temperature: float
     max_tokens: int
     sample: int = 0  # tells apart repeated draws of the same prompt
+    schema: str = ""  # JSON schema of the answer, sent to endpoints that take one
+    teacher: str = ""  # by its name in the recipe; empty: drawn by the teachers' shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,9 @@ class TeacherReply:
     prompt_tokens: int
     completion_tokens: int
     paid: bool  # False when the answer came from the journal of an earlier run
+    retries: int = 0  # tries of this purchase that failed before this one
+    seconds: float = 0.0  # from its turn to its answer
+    cost: float = 0.0  # money, by the prices of the recipe
 
 
 class Teacher(Protocol):
@@ -136,7 +141,11 @@ class Teacher(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def complete(self, request: TeacherRequest) -> TeacherReply: ...
+    async def complete(self, request: TeacherRequest) -> TeacherReply:
+        """Raises UnusableAnswer where no text came, BudgetSpent where the budget forbids it, else
+        TeacherError.
+        """
+        ...
 
 
 class WeightChannel(Protocol):
@@ -200,6 +209,12 @@ class Learner(Protocol):
 
     async def restore(self, folder: Path) -> None:
         """Go on from a folder written by `save`, optimizer and all; after begin_sft or begin_rl."""
+        ...
+
+    async def load(self, folder: Path | None) -> None:
+        """Take over the weights of a Hugging Face folder (None: the student's own) as a new step;
+        no stage has begun afterwards.
+        """
         ...
 
 
@@ -267,6 +282,16 @@ class Journal(Protocol):
 
     def progress(self, done: int, total: int, note: str = "") -> None:
         """The live screen's bar for the stage that was started last; no file."""
+        ...
+
+    def log(self, line: str) -> None:
+        """One line for the person who watches; no file."""
+        ...
+
+    def nested(self, name: str) -> Journal:
+        """The journal of a run inside this one, in the folder NAME: stages, ledger, checkpoints of
+        its own.
+        """
         ...
 
     async def checkpoint(

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-Origin = Literal["teacher", "rule"]
+Origin = Literal["teacher", "rule", "student", "control"]
 FinishReason = Literal["stop", "length"]
 
 
@@ -59,12 +59,14 @@ class Primitive:
     source_attempt_ids: tuple[str, ...]
     teacher: str
     temperature: float
+    prompt_version: str = ""  # of the prompt file that asked for it: "discover@1a2b3c4d"
+    parents: tuple[str, ...] = ()  # primitives that this one was combined from or edited after
 
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """A trace that solves one problem. The primitive was in the teacher's prompt and is not in the
-    student's.
+    """A trace for one problem. The primitive was in the teacher's prompt and is not in the
+    student's. `reward` is its grade: 1.0 right.
     """
 
     id: str
@@ -76,6 +78,9 @@ class Demonstration:
     primitive_id: str | None
     prompt_tokens: int  # the teacher's own count: what was paid for
     completion_tokens: int
+    teacher: str = ""  # the model that wrote it; empty for a rule
+    temperature: float | None = None
+    prompt_version: str = ""  # of the prompt file that asked for it
 
 
 @dataclass(frozen=True, slots=True)

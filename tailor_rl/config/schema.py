@@ -10,8 +10,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Initialisation = Literal["tailor", "rule_based", "none"]
-
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -83,18 +81,67 @@ class LearnerConfig(Section):
     gradient_checkpointing: bool = False
 
 
-class TeacherConfig(Section):
-    """`base_url = "builtin"` starts the rule-driven stand-in on loopback. The key is read from the
+class HostedConfig(Section):
+    """What an engine of a teacher occupies that the run hosts itself (`base_url = "vllm"`)."""
+
+    engines: int = Field(1, ge=1, description="copies of the model, each an actor of its own")
+    gpus_per_engine: float = Field(0, ge=0)
+    tensor_parallel: int = Field(1, ge=1)
+    threads: int = Field(1, ge=0, description="CPU threads of each engine; 0: the cores, shared")
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    max_sequences: int = Field(64, ge=1)
+    max_model_len: int = Field(4096, ge=16)
+    kv_cache_gib: float = Field(1.0, gt=0, description="CPU: size of the key/value cache")
+    gpu_memory_utilization: float = Field(0.85, gt=0, le=1)
+    enforce_eager: bool = True
+
+
+class EndpointConfig(Section):
+    """One teacher. `base_url` is "builtin" (the rule-driven stand-in, on loopback), "vllm" (the run
+    hosts `model` itself) or the address of an OpenAI-compatible API. The key is read from the
     environment.
     """
 
     base_url: str = "builtin"
     model: str = "builtin-solver"
     api_key_env: str = "TAILOR_TEACHER_API_KEY"
+    share: float = Field(
+        1.0, ge=0, description="of the requests, beside the other teachers; 0: only when named"
+    )
+    price_prompt: float = Field(0.0, ge=0, description="money for a million prompt tokens")
+    price_completion: float = Field(0.0, ge=0, description="money for a million completion tokens")
+    structured_output: bool = Field(
+        False, description="the endpoint takes response_format with a JSON schema"
+    )
+    hosted: HostedConfig = HostedConfig()
+
+
+class TeacherConfig(EndpointConfig):
+    """The teacher, or the first of several: `[teacher.more.NAME]` adds others."""
+
+    more: dict[str, EndpointConfig] = Field(default_factory=dict)
     actors: int = Field(1, ge=1, description="teacher-service actors")
-    requests_in_flight: int = Field(32, ge=1, description="of each actor")
-    timeout_s: float = Field(60.0, gt=0)
-    max_tokens: int = Field(1024, ge=16)
+    requests_in_flight: int = Field(32, ge=1, description="of each actor, at most")
+    timeout_s: float = Field(60.0, gt=0, description="of one try")
+    deadline_s: float = Field(600.0, gt=0, description="of a request with all its tries and waits")
+    max_tokens: int = Field(1024, ge=16, description="of one answer")
+    budget_tokens: int | None = Field(
+        None,
+        gt=0,
+        description="bought over the life of the run; then a stage ends with what it has",
+    )
+    budget_money: float | None = Field(None, gt=0, description="the same, by the prices")
+
+    @property
+    def endpoints(self) -> dict[str, EndpointConfig]:
+        """Every teacher by its name in the recipe; the first is "teacher"."""
+        return {"teacher": self, **self.more}
+
+
+class PromptConfig(Section):
+    """The teacher's prompts are files; those of the same name in `folder` replace them."""
+
+    folder: str = Field("", description="of *.md prompt files of your own")
 
 
 class AttemptConfig(Section):
@@ -104,7 +151,10 @@ class AttemptConfig(Section):
 
 
 class PrimitiveConfig(Section):
-    num_primitives: int = Field(25, ge=1)
+    num_primitives: int = Field(25, ge=1, description="that are selected to be followed")
+    num_candidates: int | None = Field(
+        None, ge=1, description="asked of the teacher before the screen; default: num_primitives"
+    )
     attempts_per_request: int = Field(
         6, ge=2, description="failures and successes shown to the teacher at once"
     )
@@ -114,18 +164,86 @@ class PrimitiveConfig(Section):
     max_similarity: float = Field(
         90.0, ge=0, le=100, description="rapidfuzz ratio above which two are one"
     )
+    max_meaning_similarity: float = Field(
+        0.95, ge=0, le=1, description="cosine of embeddings above which two are one"
+    )
+    trial_problems: int = Field(
+        0, ge=0, description="problems on which each primitive is tried before it may be selected"
+    )
+    min_trial_accuracy: float = Field(
+        0.0, ge=0, le=1, description="share of trial answers that must be right"
+    )
+    guard: str = Field(
+        "", description="the teacher (a name of [teacher.more]) that judges safety; empty: none"
+    )
+    library: str = Field(
+        "", description="a primitives.jsonl to take candidates from instead of asking the teacher"
+    )
 
 
 class DemonstrationConfig(Section):
-    num_problems: int = Field(512, ge=1)
+    num_problems: int = Field(512, ge=1, description="queries: the same for every initialisation")
     temperature: float = Field(0.4, ge=0)
     max_tries: int = Field(
         3, ge=1, description="draws of a primitive and trace before a problem is given up"
     )
+    keep: Literal["correct", "all", "wrong"] = Field(
+        "correct", description="which traces become demonstrations, by their grade"
+    )
+    match: Literal["none", "examples", "tokens"] = Field(
+        "none", description="what the set is trimmed to, so that initialisations cost the same SFT"
+    )
+    match_to: int = Field(0, ge=0, description="examples, or the student's own completion tokens")
+    correct_share: float | None = Field(
+        None, gt=0, le=1, description="accuracy-matched: share of right traces to trim the set to"
+    )
+
+
+class FourStarConfig(Section):
+    """`habits`: the teacher is asked for the four habits. `rounds`: the student itself samples,
+    keeps what is right and is trained from the base again (STaR), `num_rounds` times.
+    """
+
+    reading: Literal["habits", "rounds"] = "habits"
+    num_rounds: int = Field(4, ge=1)
+    samples_per_problem: int = Field(4, ge=1)
+    temperature: float = Field(1.0, gt=0)
+
+
+class ReDistillConfig(Section):
+    """The first run: RL from another initialisation, whose policy then writes the SFT set."""
+
+    initialisation: str = "rule_based"
+    num_steps: int | None = Field(None, ge=1, description="of the first RL; default: rl.num_steps")
+    samples_per_problem: int = Field(4, ge=1)
+    temperature: float = Field(1.0, gt=0)
+
+
+class ControlConfig(Section):
+    """The set that a control (empty, dots, ...) is made from."""
+
+    of: str = "tailor"
+
+
+class MeasureConfig(Section):
+    embedder: str = Field(
+        "words", description='"words" (offline), or a folder with a Hugging Face encoder'
+    )
+    judge: str = Field(
+        "", description='who counts habits: the name of a teacher ("teacher" is the first); '
+        "empty: patterns"
+    )  # fmt: skip
+    judged_traces: int = Field(64, ge=1, description="traces of a set that the judge reads")
 
 
 class SFTConfig(Section):
     epochs: int = Field(4, ge=1)
+    num_steps: int | None = Field(
+        None, ge=1, description="exactly so many steps, over as many epochs as they take"
+    )
+    stop_at_accuracy: float | None = Field(
+        None, gt=0, le=1, description="accuracy-matched: ends at this accuracy on validation"
+    )
     batch_size: int = Field(
         64, ge=1, description="demonstrations of one optimizer step, over all ranks"
     )
@@ -193,16 +311,23 @@ class RunConfig(Section):
 
     student: str
     seed: int = 0
-    initialisation: Initialisation = "tailor"
+    initialisation: str = Field(
+        "tailor", description='a built-in one, or "path/to/file.py:function"'
+    )
     task: TaskConfig
     reward: RewardConfig = RewardConfig()
     cluster: ClusterConfig = ClusterConfig()
     rollout: RolloutConfig = RolloutConfig()
     learner: LearnerConfig = LearnerConfig()
     teacher: TeacherConfig = TeacherConfig()
+    prompts: PromptConfig = PromptConfig()
     attempts: AttemptConfig = AttemptConfig()
     primitives: PrimitiveConfig = PrimitiveConfig()
     demonstrations: DemonstrationConfig = DemonstrationConfig()
+    four_star: FourStarConfig = FourStarConfig()
+    re_distill: ReDistillConfig = ReDistillConfig()
+    control: ControlConfig = ControlConfig()
+    measures: MeasureConfig = MeasureConfig()
     sft: SFTConfig = SFTConfig()
     rl: RLConfig = RLConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
