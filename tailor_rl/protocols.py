@@ -58,6 +58,15 @@ class HasTraces(Protocol):
 
 
 @runtime_checkable
+class HasVariedTraces(Protocol):
+    def varied_trace(self, problem: Problem, draw: int) -> str:
+        """A right solution by the task's own solver, in the style that `draw` decides: one of many
+        (the "rule-based, but diverse" control).
+        """
+        ...
+
+
+@runtime_checkable
 class HasAnswers(Protocol):
     def answer_text(self, problem: Problem) -> str:
         """The shortest text to which `grade` gives 1.0, for people who want to see the format."""
