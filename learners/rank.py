@@ -175,6 +175,17 @@ class LearnerRank:
         if state.random_device is not None:
             torch.cuda.set_rng_state(state.random_device)
 
+    def load(self, folder: Path | None) -> None:
+        """The weights of a model folder (None: the student's own), as a new step before any stage.
+
+        A step of its own: versions stay ordered, and engines refuse to go back to an old one.
+        """
+        self._replace_model(self._student if folder is None else str(folder))
+        self._reference = self._stage = None
+        self._stage_step = 0
+        self._step += 1
+        self._bundle = None
+
     def _begun(self) -> tuple[StageSettings, Engine]:
         if self._stage is None or self._engine is None:
             raise LearnerError("no stage has begun: call begin first")

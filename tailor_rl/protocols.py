@@ -283,6 +283,14 @@ class Journal(Protocol):
         """One row of evaluations.jsonl, and the live screen."""
         ...
 
+    def spent(self, stage: str) -> Mapping[str, float]:
+        """What a stage has spent so far, in all sittings."""
+        ...
+
+    def path(self, name: str) -> Path:
+        """Where NAME of this run's folder is, for what is no file of rows."""
+        ...
+
     def spend(self, stage: str, amounts: Mapping[str, float]) -> None:
         """Add to ledger.json: problems, rollouts, generated_tokens, learner_tokens,
         teacher_requests, ...

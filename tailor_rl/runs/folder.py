@@ -35,10 +35,10 @@ class RunFolder:
     The lock is the kernel's (flock): it ends with the process, however that ends.
     """
 
-    def __init__(self, path: Path, config: RunConfig, *, lock: int) -> None:
+    def __init__(self, path: Path, config: RunConfig, *, lock: int | None) -> None:
         self.path = path
         self.config = config
-        self._lock: int | None = lock
+        self._lock = lock
 
     @classmethod
     def create(cls, runs_dir: Path, resolved: ResolvedConfig, *, name: str | None) -> RunFolder:
@@ -81,6 +81,13 @@ class RunFolder:
             lock = _lock(path)
             (path / OUTCOME).unlink(missing_ok=True)  # of the last sitting
         return cls(path, config, lock=lock)
+
+    def inside(self, name: str) -> RunFolder:
+        """The folder of a run within this one. It has no lock of its own: this one's covers it."""
+        path = self.path / name
+        with explaining_disk_errors(self.path, name):
+            path.mkdir(exist_ok=True)
+        return RunFolder(path, self.config, lock=None)
 
     def record_outcome(self, state: str, error: str | None = None) -> None:
         """How this sitting ended: "finished", "stopped" or "failed"; a kill leaves nothing."""

@@ -41,10 +41,12 @@ _OWN_KEYS = frozenset({"stage", "step", "time"})
 class RunJournal:
     """One writer: the process that holds the folder's lock. RunFolderError on a full disk."""
 
-    def __init__(self, folder: RunFolder, screen: Screen) -> None:
+    def __init__(self, folder: RunFolder, screen: Screen, *, parent: str = "") -> None:
         run = folder.path
+        self._folder = folder
         self._run = run
         self._screen = screen
+        self._parent = parent  # shown before the names of stages of a run inside another
         self._ledger = Ledger(run)
         self._stages = read_stages(run)
         self._checkpoints = CheckpointFolder(run / "checkpoints")
@@ -59,7 +61,7 @@ class RunJournal:
         entry["sittings"] += 1
         self._write_stages()
         self._ledger.open(stage)
-        self._screen.stage(stage)
+        self._screen.stage(f"{self._parent}{stage}")
 
     def finish(self, stage: str) -> None:
         assert stage in self._stages, f"{stage} was finished before it was started"
@@ -97,7 +99,7 @@ class RunJournal:
         self.append(
             "metrics", {"stage": stage, "step": step, "time": round(time.time(), 3), **metrics}
         )
-        self._screen.metrics(stage, step, metrics)
+        self._screen.metrics(f"{self._parent}{stage}", step, metrics)
 
     def evaluation(self, row: Evaluation) -> None:
         axis = row.split.partition("/")[2] or None
@@ -110,6 +112,20 @@ class RunJournal:
     def progress(self, done: int, total: int, note: str = "") -> None:
         self._ledger.tick()
         self._screen.progress(done, total, note)
+
+    def log(self, line: str) -> None:
+        self._screen.log(line)
+
+    def spent(self, stage: str) -> Mapping[str, float]:
+        return self._ledger.spent(stage)
+
+    def path(self, name: str) -> Path:
+        return self._run / name
+
+    def nested(self, name: str) -> RunJournal:
+        return RunJournal(
+            self._folder.inside(name), self._screen, parent=f"{self._parent}{name}: "
+        )
 
     async def checkpoint(
         self, name: str, *, step: int, learner: Learner, state: Mapping[str, Any]
