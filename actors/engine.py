@@ -10,20 +10,29 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from actors.handles import EngineStats, RawRollout, ReceiveReport
 from actors.step_thread import StepThread
+from actors.vllm_process import (
+    Device,
+    EngineSettings,
+    build_engine,
+    check_checkpoint,
+    last_line,
+    prepare_process,
+    read_finish_reason,
+    token_prompt,
+    warm_up,
+)
 from actors.weight_update import Progress, load, verify
 from tailor_rl.chat import ChatTokens
 from tailor_rl.errors import EngineError, WeightSyncError
 from tailor_rl.seeds import derive_seed
-from tailor_rl.types import FinishReason, WeightVersion
+from tailor_rl.types import WeightVersion
 from tailor_rl.weights import WeightBundle
 
 Result = TypeVar("Result")
-Device = Literal["cpu", "cuda"]
-MIN_STEP_TOKENS = 4096  # of prompts and decoding together, in one step; vLLM's own default on CPU
 SYNC_FAILED = "the last weight sync failed: "
 AS_LOADED = 0  # the version of weights that came from the folder and not from a learner
 
@@ -31,8 +40,7 @@ AS_LOADED = 0  # the version of weights that came from the folder and not from a
 class RolloutEngine:
     """Loads a Hugging Face checkpoint folder. Raises EngineError in one sentence where it is none.
 
-    `kv_cache_gib` counts on CPU, `gpu_memory_utilization` on CUDA. `max_sequences` are decoded
-    together; more wait their turn inside the engine.
+    The arguments are those of `EngineSettings`.
     """
 
     def __init__(
@@ -50,31 +58,29 @@ class RolloutEngine:
         seed: int,
         device: Device,
     ) -> None:
-        _check_folder(Path(model_path))
+        check_checkpoint(Path(model_path))
         self._tokens = ChatTokens(model_path)
         self._dtype = dtype
-        memory = (
-            {"kv_cache_memory_bytes": int(kv_cache_gib * 2**30)}
-            if device == "cpu"
-            else {"gpu_memory_utilization": gpu_memory_utilization}
+        settings = EngineSettings(
+            model_path=model_path,
+            dtype=dtype,
+            max_sequences=max_sequences,
+            max_model_len=max_model_len,
+            kv_cache_gib=kv_cache_gib,
+            threads=threads,
+            enforce_eager=enforce_eager,
+            tensor_parallel=tensor_parallel,
+            gpu_memory_utilization=gpu_memory_utilization,
+            seed=seed,
+            device=device,
         )
-        settings = {
-            "model": model_path,
-            "dtype": dtype,
-            "max_num_seqs": max_sequences,
-            "max_model_len": max_model_len,
-            "enforce_eager": enforce_eager,
-            "tensor_parallel_size": tensor_parallel,
-            "seed": seed,
-            **memory,
-        }
         self._version: WeightVersion | None = None
         self._receiving = asyncio.Lock()
         try:
-            self._steps = StepThread(lambda: _build(settings, threads=threads))
+            self._steps = StepThread(lambda: _build(settings), what="the rollout engine")
         except Exception as error:
             raise EngineError(
-                f"the rollout engine did not start on {model_path}: {_last_line(error)}"
+                f"the rollout engine did not start on {model_path}: {last_line(error)}"
             ) from error
 
     def pid(self) -> int:
@@ -129,15 +135,14 @@ class RolloutEngine:
             )
             for i in range(num)
         ]
-        call = self._steps.start(_prompt(prompt_ids), params)
         try:
-            async with asyncio.timeout(deadline_s):
-                completions = await asyncio.wrap_future(call.future)
+            completions = await self._steps.answers(
+                token_prompt(prompt_ids), params, deadline_s=deadline_s
+            )
         except TimeoutError as error:
-            raise EngineError(self._lateness(num, deadline_s)) from error
-        finally:
-            if not call.future.done() or call.future.cancelled():
-                self._steps.abandon(call)
+            raise EngineError(
+                f"{num} rollouts were not done within {deadline_s:g} s; {self._steps.pace()}"
+            ) from error
         return [self._raw(completion) for completion in completions]
 
     async def receive(self, bundle: WeightBundle, *, deadline_s: float) -> ReceiveReport:
@@ -167,7 +172,7 @@ class RolloutEngine:
         return await asyncio.wrap_future(self._steps.submit(job))
 
     def _adopt(self, engine: Any, bundle: WeightBundle, progress: Progress) -> float:
-        canary = (_prompt(bundle.canary_tokens), _canary_sampling())
+        canary = (token_prompt(bundle.canary_tokens), _canary_sampling())
         try:
             loaded = load(engine, bundle, canary=canary, dtype=self._dtype, progress=progress)
         except WeightSyncError as error:
@@ -185,45 +190,27 @@ class RolloutEngine:
         self._steps.submit(lambda engine: self._steps.refuse(engine, reason))
         return WeightSyncError(cause)
 
-    def _lateness(self, num: int, deadline_s: float) -> str:
-        idle = time.monotonic() - self._steps.progress_at
-        return (
-            f"{num} rollouts were not done within {deadline_s:g} s; the engine's last step ended "
-            f"{idle:.1f} s ago with {self._steps.sequences_in_flight} sequences in flight"
-        )
-
     def _raw(self, completion: Any) -> RawRollout:
         token_ids = tuple(completion.token_ids)
         return RawRollout(
             token_ids=token_ids,
             logprobs=tuple(completion.logprobs.logprobs),
             text=self._tokens.decode(token_ids),
-            finish_reason=_finish_reason(completion.finish_reason),
+            finish_reason=read_finish_reason(completion.finish_reason),
             first_version=int(completion.weight_versions[0].version),
             last_version=int(completion.weight_versions[-1].version),
         )
 
 
-def _build(settings: dict[str, Any], *, threads: int) -> Any:
-    """vLLM's LLMEngine, warm. Runs on the thread that steps it: OpenMP counts are per thread."""
-    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # no other processes, no copies to them
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    # Else tensor parallelism on CPU pins each worker to a NUMA node of its own, or does not start.
-    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    import torch
-
-    torch.set_num_threads(threads)
-    from vllm import EngineArgs
+def _build(settings: EngineSettings) -> Any:
+    """vLLM's LLMEngine, warm, with a receiver of weights."""
+    prepare_process(settings.threads)  # vLLM reads its environment when it is imported, as here
     from vllm.config.weight_transfer import WeightTransferConfig
-    from vllm.usage.usage_lib import UsageContext
-    from vllm.v1.engine.llm_engine import LLMEngine
 
     from actors.weight_receiver import BACKEND, WorkerExtension
 
-    args = EngineArgs(
-        **settings,
+    engine = build_engine(
+        settings,
         skip_tokenizer_init=True,  # token ids in and out
         generation_config="vllm",  # nothing but what generate() is told
         logprobs_mode="processed_logprobs",  # of the distribution that tokens are drawn from
@@ -234,24 +221,18 @@ def _build(settings: dict[str, Any], *, threads: int) -> Any:
         # vLLM cannot rewind a CPU generator after a chunk of a seeded prompt ("CPU Generator does
         # not use offset" ends the engine): whole prompts only, with room for the longest in a step.
         enable_chunked_prefill=False,
-        max_num_batched_tokens=max(MIN_STEP_TOKENS, settings["max_model_len"]),
-        disable_log_stats=True,
+        max_num_batched_tokens=settings.step_tokens,
     )
-    engine = LLMEngine.from_engine_args(args, usage_context=UsageContext.LLM_CLASS)
     engine.collective_rpc("init_weight_transfer_engine", args=({},))
     engine.set_weight_version(str(AS_LOADED))
-    _warm_up(engine)
+    warm_up(
+        engine,
+        [
+            _sampling(temperature=1.0, top_p=0.9, max_tokens=2, seed=i, stop_ids=())
+            for i in range(2)
+        ],
+    )
     return engine
-
-
-def _warm_up(engine: Any) -> None:
-    """The first steps of a process take seconds: spend them here, not in a caller's deadline."""
-    for i in range(2):
-        sampling = _sampling(temperature=1.0, top_p=0.9, max_tokens=2, seed=i, stop_ids=())
-        engine.add_request(f"warm-up-{i}", _prompt([0] * 8), sampling)
-    while engine.has_unfinished_requests():
-        engine.step()
-    engine.reset_prefix_cache()
 
 
 def _sampling(
@@ -278,29 +259,3 @@ def _canary_sampling() -> Any:
     from vllm import SamplingParams
 
     return SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
-
-
-def _prompt(prompt_ids: Sequence[int]) -> Any:
-    from vllm.inputs.engine import tokens_input
-
-    return tokens_input(list(prompt_ids))
-
-
-def _finish_reason(reason: str) -> FinishReason:
-    if reason == "stop":
-        return "stop"
-    if reason == "length":
-        return "length"
-    raise EngineError(f"vLLM ended a request with finish reason {reason!r}")
-
-
-def _check_folder(folder: Path) -> None:
-    if not (folder / "config.json").is_file():
-        raise EngineError(f"{folder} is not a Hugging Face checkpoint: it has no config.json")
-    if not [*folder.glob("*.safetensors"), *folder.glob("*.bin")]:
-        raise EngineError(f"{folder} is not a Hugging Face checkpoint: it holds no weights")
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"

@@ -9,6 +9,7 @@ unblocked by: submit, close; produces: results of jobs and calls, on their futur
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import threading
@@ -37,10 +38,11 @@ class StepThread:
     """Owns an engine with vLLM's LLMEngine interface, built by `build` on the thread that steps it.
 
     Raises what `build` raised. After a step raised, every waiter and every later caller gets an
-    EngineError with that cause: nothing is left waiting.
+    EngineError with that cause: nothing is left waiting. `what` names the engine in errors.
     """
 
-    def __init__(self, build: Callable[[], Any]) -> None:
+    def __init__(self, build: Callable[[], Any], *, what: str = "the engine") -> None:
+        self._what = what
         self._inbox: deque[tuple[Callable[[Any], Any], Future[Any]]] = deque()
         self._awake = threading.Condition()
         self._closed = False
@@ -53,7 +55,7 @@ class StepThread:
         self.progress_at = time.monotonic()  # when a step last ended or an idle time began
         started: Future[None] = Future()
         self._thread = threading.Thread(
-            target=self._run, args=(build, started), name="rollout-engine-steps", daemon=True
+            target=self._run, args=(build, started), name="engine-steps", daemon=True
         )
         self._thread.start()
         started.result()
@@ -62,7 +64,7 @@ class StepThread:
     def death(self) -> EngineError | None:
         """Why the thread is gone; None while it lives."""
         if self._death is None and not self._thread.is_alive():
-            return EngineError("the rollout engine's step thread has ended")
+            return EngineError(f"{self._what}'s step thread has ended")
         return self._death
 
     @property
@@ -74,7 +76,7 @@ class StepThread:
         future: Future[Result] = Future()
         with self._awake:
             if self._closed or self.death:
-                future.set_exception(self.death or EngineError("the rollout engine was closed"))
+                future.set_exception(self.death or EngineError(f"{self._what} was closed"))
                 return future
             self._inbox.append((job, future))
             self._awake.notify()
@@ -91,6 +93,24 @@ class StepThread:
     def abandon(self, call: Call) -> None:
         """The caller is gone: stop decoding for it."""
         self.submit(lambda engine: self._drop(engine, call))
+
+    async def answers(self, prompt: Any, params: Sequence[Any], *, deadline_s: float) -> list[Any]:
+        """The completions of a call. TimeoutError after `deadline_s` seconds, waiting included."""
+        call = self.start(prompt, params)
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await asyncio.wrap_future(call.future)
+        finally:
+            if not call.future.done() or call.future.cancelled():
+                self.abandon(call)
+
+    def pace(self) -> str:
+        """How the engine does, for the error of a caller that waited too long."""
+        idle = time.monotonic() - self.progress_at
+        return (
+            f"the engine's last step ended {idle:.1f} s ago with {self.sequences_in_flight} "
+            "sequences in flight"
+        )
 
     def refuse(self, engine: Any, reason: str) -> None:
         """Fail every call, now and later, until `refusal` is None again; on the thread only."""
@@ -121,7 +141,7 @@ class StepThread:
         try:
             engine = build()
         except BaseException as error:
-            self._death = EngineError(f"the rollout engine did not start: {error}")
+            self._death = EngineError(f"{self._what} did not start: {error}")
             started.set_exception(error)
             return
         started.set_result(None)
@@ -129,11 +149,9 @@ class StepThread:
             while self._work_arrives(engine):
                 self._run_jobs(engine)
                 self._step(engine)
-            self._die(EngineError("the rollout engine was closed"))
+            self._die(EngineError(f"{self._what} was closed"))
         except BaseException as error:
-            self._die(
-                EngineError(f"the rollout engine's step failed: {type(error).__name__}: {error}")
-            )
+            self._die(EngineError(f"{self._what}'s step failed: {type(error).__name__}: {error}"))
 
     def _admit(self, engine: Any, call: Call, prompt: Any, params: Sequence[Any]) -> None:
         if not call.future.set_running_or_notify_cancel():
@@ -147,7 +165,7 @@ class StepThread:
                 self._calls[request_id] = (call, place)
         except Exception as error:
             self._drop(engine, call)
-            raise EngineError(f"the rollout engine refused a request: {error}") from error
+            raise EngineError(f"{self._what} refused a request: {error}") from error
 
     def _drop(self, engine: Any, call: Call) -> None:
         engine.abort_request([i for i in call.ids if self._calls.pop(i, None)])

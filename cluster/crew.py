@@ -1,5 +1,4 @@
-"""All actors of a run, or the engines of an evaluation: placed, built at the same time, and
-dismissed together.
+"""All actors of a run, or of an evaluation: placed, built at the same time, and dismissed together.
 
 Start-up lasts as long as the slowest import: every process is asked for before any is waited for.
 """
@@ -9,26 +8,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
-from ray.util.scheduling_strategies import (
-    NodeAffinitySchedulingStrategy,
-    PlacementGroupSchedulingStrategy,
-)
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from actors.pool import EnginePool
 from cluster.handles import Actor, EngineHandle, Seat
+from cluster.hosted import hire_hosted
 from cluster.placement import Plan, Share
+from cluster.teaching import hire_services
 from cluster.watch import guarded
 from tailor_rl.chat import ChatTokens
 from tailor_rl.concurrency import together
 from tailor_rl.config.schema import RunConfig
-from tailor_rl.errors import ConfigError, EngineError, LearnerError, TailorError, TeacherError
+from tailor_rl.errors import ConfigError, EngineError, LearnerError, TailorError
 
 START_TIMEOUT_S = 600.0  # a cold file system, and DeepSpeed's first build of its operators
 GENERATE_TIMEOUT_S = 600.0
@@ -39,16 +36,21 @@ LAST_WORDS_S = 5.0
 
 @dataclass(slots=True)
 class Crew:
-    """The actors of one run, by kind, and the resources reserved for them."""
+    """The actors of one run, by kind, and the resources reserved for them.
+
+    `teachers` are the services, `hosted` the engines of the teachers that the run hosts, by name.
+    """
 
     ranks: tuple[Actor, ...]
     engines: tuple[Actor, ...]
+    hosted: Mapping[str, tuple[Actor, ...]]
     teachers: tuple[Actor, ...]
     group: PlacementGroup | None
 
     @property
     def actors(self) -> tuple[Actor, ...]:
-        return (*self.ranks, *self.engines, *self.teachers)
+        hosted = (actor for engines in self.hosted.values() for actor in engines)
+        return (*self.ranks, *self.engines, *hosted, *self.teachers)
 
     async def dismiss(self) -> None:
         """Let teachers write down what was paid for, kill every process, free what was reserved."""
@@ -86,19 +88,9 @@ def hire(plan: Plan, cfg: RunConfig, *, reserve: bool) -> Crew:
         )
         for i in range(plan.engines)
     ]
-    teachers = [_teacher(i, cfg) for i in range(plan.teachers)]
-    return Crew(tuple(ranks), tuple(engines), tuple(teachers), group)
-
-
-def _teacher(index: int, cfg: RunConfig) -> Actor:
-    # The purchase book is a SQLite file, and the built-in teacher listens on loopback: this host.
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return Actor.start(
-        f"teacher service {index}",
-        Seat(Share(cpus=0, gpus=0), 1, here, secret=cfg.teacher.api_key_env),
-        failure=TeacherError,
-        concurrent=True,
-    )
+    hosted = hire_hosted(plan, cfg, seats)
+    teachers = hire_services(plan.teachers, cfg)
+    return Crew(tuple(ranks), tuple(engines), hosted, teachers, group)
 
 
 def _reserve(plan: Plan) -> PlacementGroup:
@@ -140,8 +132,9 @@ async def start(
 
     Raises an actor's death or error as soon as it is known, and TailorError after ten minutes.
     """
-    kinds = ("learner rank", crew.ranks), ("rollout engine", crew.engines)
-    log(f"starting {' and '.join(_count(len(each), kind) for kind, each in kinds if each)}")
+    kinds = [("learner rank", crew.ranks), ("rollout engine", crew.engines)]
+    kinds += [(f"engine of teacher {name}", each) for name, each in crew.hosted.items()]
+    log(f"starting {', '.join(_count(len(each), kind) for kind, each in kinds if each)}")
     began = time.monotonic()
     tokens = asyncio.create_task(asyncio.to_thread(ChatTokens, student))
     await guarded(_in_time(together(building)), crew.actors)
@@ -160,7 +153,8 @@ async def _in_time(building: Coroutine[Any, Any, Any]) -> None:
 
 
 def _count(number: int, kind: str) -> str:
-    return f"{number} {kind}{'' if number == 1 else 's'}"
+    noun, *rest = kind.split(" of ")
+    return " of ".join([f"{number} {noun}{'' if number == 1 else 's'}", *rest])
 
 
 def make_pool(crew: Crew, cfg: RunConfig, tokens: ChatTokens) -> EnginePool:
@@ -171,20 +165,6 @@ def make_pool(crew: Crew, cfg: RunConfig, tokens: ChatTokens) -> EnginePool:
         max_model_len=cfg.rollout.max_model_len,
         generate_timeout_s=GENERATE_TIMEOUT_S,
         sync_timeout_s=SYNC_TIMEOUT_S,
-    )
-
-
-async def build_teachers(crew: Crew, cfg: RunConfig, *, base_url: str, book: Path) -> None:
-    settings = {
-        "base_url": base_url,
-        "model": cfg.teacher.model,
-        "api_key_env": cfg.teacher.api_key_env,
-        "timeout_s": cfg.teacher.timeout_s,
-        "requests_in_flight": cfg.teacher.requests_in_flight,
-        "book": book,
-    }
-    await together(
-        [each.build("actors.teacher_service:TeacherService", settings) for each in crew.teachers]
     )
 
 

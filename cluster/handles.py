@@ -7,6 +7,8 @@ ours, else one sentence with the root cause.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -33,26 +35,32 @@ class Seat:
     share: Share
     threads: int
     strategy: Any = "DEFAULT"  # a ray scheduling strategy
-    secret: str = ""  # the environment variable whose <name>_FILE the process must know
+    secrets: tuple[str, ...] = ()  # environment variables whose <name>_FILE it must know
 
 
 class Actor:
     """One Ray actor around one plain object. `what` names it to people: "learner rank 1"."""
 
     def __init__(
-        self, what: str, handle: ActorHandle, *, failure: type[TailorError], secret: str = ""
+        self,
+        what: str,
+        handle: ActorHandle,
+        *,
+        failure: type[TailorError],
+        secrets: tuple[str, ...] = (),
     ) -> None:
         self.what = what
         self._handle = handle
         self._failure = failure
-        self._secret = secret
+        self._secrets = secrets
 
     @classmethod
     def start(cls, what: str, seat: Seat, *, failure: type[TailorError], concurrent: bool) -> Actor:
         """Ask Ray for the actor; returns at once. Its process holds nothing until `build`."""
         env = {"OMP_NUM_THREADS": str(seat.threads)}
-        if path := os.environ.get(f"{seat.secret}_FILE"):
-            env[f"{seat.secret}_FILE"] = path
+        for secret in seat.secrets:
+            if path := os.environ.get(f"{secret}_FILE"):
+                env[f"{secret}_FILE"] = path
         options = ray.remote(AsyncHost if concurrent else Host).options(
             num_cpus=seat.share.cpus,
             num_gpus=seat.share.gpus,
@@ -60,14 +68,14 @@ class Actor:
             scheduling_strategy=seat.strategy,
             runtime_env={"env_vars": env},
         )
-        return cls(what, options.remote(), failure=failure, secret=seat.secret)
+        return cls(what, options.remote(), failure=failure, secrets=seat.secrets)
 
     async def place(self) -> Place:
         return await self._result(self._handle.place.remote())
 
     async def build(self, target: str, kwargs: Mapping[str, Any]) -> None:
         """Import "module:Class" in the actor and construct it there."""
-        await self._result(self._handle.build.remote(target, kwargs, self._secret))
+        await self._result(self._handle.build.remote(target, kwargs, self._secrets))
 
     async def watch(self) -> NoReturn:
         """Raise as soon as the process is dead; else never return.
@@ -173,13 +181,30 @@ class RankHandle:
 
 
 class TeacherHandle:
-    """A Teacher over several services. Equal requests go to the same one, which buys them once."""
+    """A Teacher over several services. Equal questions go to the same one, which buys them once."""
 
     def __init__(self, name: str, actors: Sequence[Actor]) -> None:
         self.name = name
         self._actors = tuple(actors)
 
     async def complete(self, request: TeacherRequest) -> TeacherReply:
-        actor = self._actors[hash(request) % len(self._actors)]
+        actor = self._actors[place_of(request, len(self._actors))]
         reply: TeacherReply = await actor.call("complete", request)
         return reply
+
+
+def place_of(request: TeacherRequest, num: int) -> int:
+    """Which of `num` services a request goes to: the same in every process and after a resume.
+
+    By what is asked alone. Why it is asked and of whom must not count: such requests may still be
+    one purchase.
+    """
+    asked = [
+        request.system,
+        request.prompt,
+        request.temperature,
+        request.max_tokens,
+        request.sample,
+    ]
+    digest = hashlib.sha256(json.dumps(asked).encode()).digest()
+    return int.from_bytes(digest[:8], "big") % num

@@ -11,7 +11,7 @@ import importlib
 import inspect
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,9 @@ class Host:
 
     def ping(self) -> None: ...
 
-    def build(self, target: str, kwargs: Mapping[str, Any], secret: str) -> None:
-        load_secret(secret)
+    def build(self, target: str, kwargs: Mapping[str, Any], secrets: Sequence[str]) -> None:
+        for secret in secrets:
+            load_secret(secret)
         self._held = _make(target, kwargs)
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -50,7 +51,7 @@ class Host:
 
 
 class AsyncHost:
-    """Coroutines, many at a time on one event loop: for a rollout engine or a teacher service."""
+    """Coroutines, many at a time on one event loop: for engines and teacher services."""
 
     def __init__(self) -> None:
         self._held: Any = None
@@ -60,8 +61,9 @@ class AsyncHost:
 
     async def ping(self) -> None: ...
 
-    async def build(self, target: str, kwargs: Mapping[str, Any], secret: str) -> None:
-        load_secret(secret)
+    async def build(self, target: str, kwargs: Mapping[str, Any], secrets: Sequence[str]) -> None:
+        for secret in secrets:
+            load_secret(secret)
         self._held = _make(target, kwargs)
 
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:

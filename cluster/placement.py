@@ -7,10 +7,12 @@ ranks fit two cores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from tailor_rl.config.needs import needs_teacher, teacher_section
 from tailor_rl.config.schema import RunConfig
+from tailor_rl.config.teachers import hosted_teachers
 from tailor_rl.errors import ConfigError
 
 CPUS_PER_THREAD = 0.5
@@ -19,26 +21,43 @@ CPUS_BESIDE_A_GPU = 1.0  # feeding a GPU is a whole core's work
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one actor of a kind books. Teacher actors book nothing: they wait for a network."""
+    """What one actor of a kind books. Teacher services book nothing: they wait for answers."""
 
     cpus: float
     gpus: float
 
 
 @dataclass(frozen=True, slots=True)
+class Hosted:
+    """The engines of one teacher that the run hosts, by its name in the recipe."""
+
+    name: str
+    engines: int
+    engine: Share
+
+    @property
+    def section(self) -> str:
+        return f"{teacher_section(self.name)}.hosted"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """How many actors of each kind, and the share of each."""
+    """How many actors of each kind, and the share of each. `teachers` are services."""
 
     engines: int
     engine: Share
     ranks: int
     rank: Share
     teachers: int
+    hosted: tuple[Hosted, ...] = ()
 
     @property
     def shares(self) -> tuple[Share, ...]:
-        """One of every rank, then one of every engine: the order in which they are placed."""
-        return (self.rank,) * self.ranks + (self.engine,) * self.engines
+        """One of every rank, of every engine, of every hosted teacher's engine: in this order they
+        are placed.
+        """
+        teachers = (share for each in self.hosted for share in (each.engine,) * each.engines)
+        return (*(self.rank,) * self.ranks, *(self.engine,) * self.engines, *teachers)
 
     @property
     def cpus(self) -> float:
@@ -78,7 +97,18 @@ def make_plan(cfg: RunConfig) -> Plan:
         rank=Share(
             _cpus(cfg.learner.threads, cfg.learner.gpus_per_rank), cfg.learner.gpus_per_rank
         ),
-        teachers=cfg.teacher.actors if cfg.initialisation == "tailor" else 0,
+        teachers=cfg.teacher.actors if needs_teacher(cfg) else 0,
+        hosted=tuple(
+            Hosted(
+                name,
+                endpoint.hosted.engines,
+                Share(
+                    _cpus(endpoint.hosted.threads, endpoint.hosted.gpus_per_engine),
+                    endpoint.hosted.gpus_per_engine,
+                ),
+            )
+            for name, endpoint in hosted_teachers(cfg).items()
+        ),
     )
 
 
@@ -119,6 +149,10 @@ def _sum(plan: Plan, resource: str) -> str:
     each = {
         "rollout engines": (plan.engines, getattr(plan.engine, resource)),
         "learner ranks": (plan.ranks, getattr(plan.rank, resource)),
+        **{
+            f"engines of {each.section}": (each.engines, getattr(each.engine, resource))
+            for each in plan.hosted
+        },
     }
     text = _count(total, resource[:-1].upper())
     terms = [f"{num} {what} x {share:g}" for what, (num, share) in each.items() if num and share]
@@ -131,21 +165,34 @@ def _count(number: float, unit: str) -> str:
 
 def _advice(plan: Plan, nodes: Sequence[Node]) -> str:
     """The largest smaller run that fits: first fewer ranks, then fewer engines too."""
-    least = min(plan.ranks, 1)  # an evaluation by itself has no ranks
-    for engines in range(plan.engines, 0, -1):
-        for ranks in range(plan.ranks, least - 1, -1):
-            smaller = Plan(engines, plan.engine, ranks, plan.rank, plan.teachers)
-            if _fits(smaller, nodes):
-                settings: Mapping[str, tuple[int, int]] = {
-                    "learner.ranks": (ranks, plan.ranks),
-                    "rollout.engines": (engines, plan.engines),
-                }
-                changes = [f"{key}={new}" for key, (new, old) in settings.items() if new != old]
-                return f"set {' '.join(changes)}, or add machines"
-    sections = [name for name, num in (("rollout", plan.engines), ("learner", plan.ranks)) if num]
+    for smaller in _smaller(plan):
+        if _fits(smaller, nodes):
+            old, new = _settings(plan), _settings(smaller)
+            changes = [f"{key}={num}" for key, num in new.items() if num != old[key]]
+            return f"set {' '.join(changes)}, or add machines"
+    sections = ["rollout"] * bool(plan.engines) + ["learner"] * bool(plan.ranks)
+    sections += [each.section for each in plan.hosted]
     if plan.gpus:
-        each = {"rollout": "gpus_per_engine", "learner": "gpus_per_rank"}
-        changes = [f"{section}.{each[section]}=0" for section in sections]
+        changes = [
+            f"{section}.{'gpus_per_rank' if section == 'learner' else 'gpus_per_engine'}=0"
+            for section in sections
+        ]
         return f"set {' '.join(changes)} to run on CPUs, or add machines"
     changes = [f"{section}.threads=1" for section in sections]
     return f"set {' '.join(changes)}, or start Ray with a larger --num-cpus"
+
+
+def _smaller(plan: Plan) -> Iterator[Plan]:
+    """Plans with as many actors or fewer, at least one of each kind that there is."""
+    most_hosted = max((each.engines for each in plan.hosted), default=1)
+    least_ranks = min(plan.ranks, 1)  # an evaluation by itself has no ranks
+    for cap in range(most_hosted, 0, -1):
+        hosted = tuple(replace(each, engines=min(each.engines, cap)) for each in plan.hosted)
+        for engines in range(plan.engines, 0, -1):
+            for ranks in range(plan.ranks, least_ranks - 1, -1):
+                yield replace(plan, engines=engines, ranks=ranks, hosted=hosted)
+
+
+def _settings(plan: Plan) -> Mapping[str, int]:
+    hosted = {f"{each.section}.engines": each.engines for each in plan.hosted}
+    return {"learner.ranks": plan.ranks, "rollout.engines": plan.engines, **hosted}

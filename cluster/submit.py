@@ -125,17 +125,18 @@ def _shipped(config: Path, same_host: bool) -> str:
 
 
 def _env(cfg: RunConfig) -> dict[str, str]:
-    variable = cfg.teacher.api_key_env
-    path = os.environ.get(f"{variable}_FILE")
-    if path:
-        return {f"{variable}_FILE": path}
-    if os.environ.get(variable):
-        raise ConfigError(
-            f"the key in {variable} stays on this machine, since a job's environment can be "
-            "read by everyone who can reach the cluster; write it to a file (mode 0600) over there "
-            f"and set {variable}_FILE to its path"
-        )
-    return {}
+    variables = dict.fromkeys(each.api_key_env for each in cfg.teacher.endpoints.values())
+    env = {}
+    for variable in variables:
+        if path := os.environ.get(f"{variable}_FILE"):
+            env[f"{variable}_FILE"] = path
+        elif os.environ.get(variable):
+            raise ConfigError(
+                f"the key in {variable} stays on this machine, since a job's environment can be "
+                "read by everyone who can reach the cluster; write it to a file (mode 0600) over "
+                f"there and set {variable}_FILE to its path"
+            )
+    return env
 
 
 def _connect(address: str) -> JobSubmissionClient:

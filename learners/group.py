@@ -111,10 +111,10 @@ class LearnerGroup:
         await self._all("restore", folder)
         self._step = (await self._all("step"))[0]
 
-    async def load(self, folder: Path | None) -> None:
-        """Take over the weights of a model folder (None: the student's own) as a new step."""
-        await self._all("load", folder)
-        self._step = (await self._all("step"))[0]
+    async def load(self, folder: Path | None, *, step: int) -> None:
+        """Take over the weights of a model folder (None: the student's own) as those of `step`."""
+        await self._all("load", folder, step)
+        self._step = step
 
     async def _begin(
         self, optimizer: OptimizerSettings, *, num_steps: int, keep_reference: bool

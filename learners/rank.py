@@ -175,15 +175,15 @@ class LearnerRank:
         if state.random_device is not None:
             torch.cuda.set_rng_state(state.random_device)
 
-    def load(self, folder: Path | None) -> None:
-        """The weights of a model folder (None: the student's own), as a new step before any stage.
+    def load(self, folder: Path | None, step: int) -> None:
+        """The weights of a model folder (None: the student's own), before any stage.
 
-        A step of its own: versions stay ordered, and engines refuse to go back to an old one.
+        They get a `step` to be named by: engines refuse to go back to an older one.
         """
         self._replace_model(self._student if folder is None else str(folder))
         self._reference = self._stage = None
         self._stage_step = 0
-        self._step += 1
+        self._step = step
         self._bundle = None
 
     def _begun(self) -> tuple[StageSettings, Engine]:

@@ -17,10 +17,13 @@ _CONTENT = "\ue000content\ue001"
 
 
 class ChatTokens:
-    """Implements `protocols.Tokens`. ConfigError: a folder without tokenizer or chat template."""
+    """Implements `protocols.Tokens`. ConfigError: a folder without tokenizer or chat template.
 
-    def __init__(self, folder: str | Path) -> None:
-        tokenizer = _load(folder)
+    `whose` names the model in errors.
+    """
+
+    def __init__(self, folder: str | Path, *, whose: str = "student") -> None:
+        tokenizer = _load(folder, whose)
         self._tokenizer = tokenizer
         added = tokenizer.added_tokens_decoder.items()
         self._control_ids = {
@@ -32,7 +35,7 @@ class ChatTokens:
         if not found:
             raise ConfigError(f"the chat template of {folder} leaves out the user's message")
         self._num_template_controls = self._count_controls(self._encode(self._before + self._after))
-        self.end_of_turn_id = self._find_end_of_turn(folder)
+        self.end_of_turn_id = self._find_end_of_turn(f"the {whose} at {folder}")
 
     @property
     def stop_ids(self) -> tuple[int, ...]:
@@ -88,14 +91,14 @@ class ChatTokens:
     def _count_controls(self, token_ids: list[int]) -> int:
         return sum(token_id in self._control_ids for token_id in token_ids)
 
-    def _find_end_of_turn(self, folder: str | Path) -> int:
+    def _find_end_of_turn(self, model: str) -> int:
         turns = [_turn("user", "x"), _turn("assistant", _CONTENT)]
         after = self._render(turns, generate=False).partition(_CONTENT)[2]
         for token_id in [*self._encode(after), self._tokenizer.eos_token_id]:
             if token_id in self._control_ids:
                 return int(token_id)
         raise ConfigError(
-            f"the student at {folder} has no end-of-turn token: its chat template ends the "
+            f"{model} has no end-of-turn token: its chat template ends the "
             "assistant's turn with none and its tokenizer names no eos_token"
         )
 
@@ -104,19 +107,19 @@ def _turn(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
-def _load(folder: str | Path) -> Any:
+def _load(folder: str | Path, whose: str) -> Any:
     from transformers import AutoTokenizer
 
     if not Path(folder).is_dir():
-        raise ConfigError(f"no student at {folder}: it is not a folder")
+        raise ConfigError(f"no {whose} at {folder}: it is not a folder")
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"the student at {folder} has no tokenizer that loads: {error}"
+            f"the {whose} at {folder} has no tokenizer that loads: {error}"
         ) from error
     if not tokenizer.chat_template:
         raise ConfigError(
-            f"the student at {folder} has no chat template; add chat_template.jinja to that folder"
+            f"the {whose} at {folder} has no chat template; add chat_template.jinja to that folder"
         )
     return tokenizer

@@ -71,6 +71,14 @@ class PreparedEvaluation:
     out: Path
 
 
+class Publish(Protocol):
+    """Says what an evaluation that is done has found."""
+
+    def __call__(
+        self, prepared: PreparedEvaluation, folder: EvaluationFolder, /, *, as_json: bool
+    ) -> None: ...
+
+
 def prepare(request: EvaluateRequest) -> PreparedEvaluation:
     """Every check that needs no cluster. Raises ConfigError or RunFolderError."""
     from tailor_rl.config import checks
@@ -188,8 +196,14 @@ def _check_engines(config: RunConfig, task: Task, subject: Subject) -> None:
     checks.check_lengths(config, task, ChatTokens(subject.weights))
 
 
-def execute(prepared: PreparedEvaluation, launch: Launch, *, as_json: bool) -> None:
-    """Do what is left, write the tables and show them."""
+def execute(
+    prepared: PreparedEvaluation,
+    launch: Launch,
+    *,
+    as_json: bool,
+    publish: Publish | None = None,
+) -> None:
+    """Do what is left, then `publish`: by default, write the tables and show them."""
     from tailor_rl.runs.evaluation_folder import EvaluationFolder
 
     with (
@@ -198,7 +212,7 @@ def execute(prepared: PreparedEvaluation, launch: Launch, *, as_json: bool) -> N
         _ending(folder, terminated),
     ):
         _examine(prepared, folder, launch, as_json=as_json)
-        _publish(prepared, folder, as_json=as_json)
+        (publish or _publish)(prepared, folder, as_json=as_json)
 
 
 def _examine(

@@ -97,7 +97,8 @@ def find_run(run: str, runs_dir: Path) -> Path:
 def prepare(request: Request) -> Prepared:
     """Every check that needs no cluster, cheap ones first. Raises ConfigError or RunFolderError."""
     from tailor_rl.config import checks
-    from tailor_rl.config.load import search_folders
+    from tailor_rl.config.demonstrations import check_initialisation, check_sources
+    from tailor_rl.config.paths import search_folders
     from tailor_rl.config.student import check_student
     from tailor_rl.graders.rewards import Rewards
     from tailor_rl.protocols import HasNotes
@@ -119,7 +120,8 @@ def prepare(request: Request) -> Prepared:
         checks.check_machine(config, machine)
     task = load_task(config.task.name, seed=config.task.seed, options=config.task.options)
     checks.check_splits(config, task)
-    checks.check_initialisation(config, task)
+    check_initialisation(config, task)
+    check_sources(config)
     checks.check_grading_time(config, task)
     Rewards(task, weights=config.reward.weights, functions=config.reward.functions)
     notes = tuple(task.notes) if isinstance(task, HasNotes) else ()

@@ -10,10 +10,13 @@ twice.
 
 from __future__ import annotations
 
-from tailor_rl.config.schema import RLConfig, RunConfig
-from tailor_rl.initialisations import INITIALISATIONS
+from collections.abc import Sequence
+
+from tailor_rl.config.schema import RunConfig
+from tailor_rl.initialisations import initialise
+from tailor_rl.kit import Kit
 from tailor_rl.protocols import Grader, Journal, Learner, RolloutPool, Task, Teacher, Tokens
-from tailor_rl.stages.measure import Examiner
+from tailor_rl.stages.measure import Examiner, examiner_of
 from tailor_rl.stages.reinforce import (
     StepRecord,
     begin_or_resume,
@@ -23,9 +26,7 @@ from tailor_rl.stages.reinforce import (
 )
 from tailor_rl.stages.warm_start import warm_start
 from tailor_rl.sync import sync_weights
-from tailor_rl.types import WeightVersion
-
-SYNC_TIMEOUT_S = 300.0  # for all engines; engines keep shorter deadlines of their own
+from tailor_rl.types import Demonstration, WeightVersion
 
 
 async def tailor(
@@ -40,61 +41,45 @@ async def tailor(
     journal: Journal,
 ) -> WeightVersion:
     """Run every stage that has not finished yet; returns the name of the final weights."""
-    examiner = Examiner(
-        cfg.evaluation, seed=cfg.seed, task=task, pool=pool, grader=grader, journal=journal
-    )
-    weights = await sync_weights(learner, pool, timeout_s=SYNC_TIMEOUT_S)
+    kit = Kit(cfg, task, teacher, pool, grader, learner, tokens, journal, train)
+    examiner = examiner_of(kit)
+    weights = await sync_weights(learner, pool)
     await examiner.examine("base", weights)
 
-    make_demonstrations = INITIALISATIONS[cfg.initialisation]
-    demonstrations = await make_demonstrations(
-        cfg, task=task, teacher=teacher, pool=pool, grader=grader, journal=journal
-    )
+    demonstrations = await initialise(kit)
     if demonstrations:
-        await warm_start(
-            cfg.sft, demonstrations, seed=cfg.seed, learner=learner, tokens=tokens, journal=journal
-        )
-        weights = await sync_weights(learner, pool, timeout_s=SYNC_TIMEOUT_S)
+        await warm_start(kit, demonstrations, examiner)
+        weights = await sync_weights(learner, pool)
         await examiner.examine("sft", weights)
 
-    weights = await reinforce(
-        cfg.rl,
-        seed=cfg.seed,
-        task=task,
-        pool=pool,
-        grader=grader,
-        learner=learner,
-        examiner=examiner,
-        journal=journal,
-    )
+    weights = await reinforce(kit, examiner)
     await examiner.examine("rl", weights, step=cfg.rl.num_steps)
     return weights
 
 
-async def reinforce(
-    cfg: RLConfig,
-    *,
-    seed: int,
-    task: Task,
-    pool: RolloutPool,
-    grader: Grader,
-    learner: Learner,
-    examiner: Examiner,
-    journal: Journal,
-) -> WeightVersion:
+async def train(kit: Kit, demonstrations: Sequence[Demonstration], *, rl: bool) -> None:
+    """A run inside the run, for initialisations that train on the way: SFT, and RL after it."""
+    examiner = examiner_of(kit)
+    if demonstrations:
+        await warm_start(kit, demonstrations, examiner)
+        await sync_weights(kit.trainer, kit.pool)
+    if rl:
+        await reinforce(kit, examiner)
+
+
+async def reinforce(kit: Kit, examiner: Examiner) -> WeightVersion:
     """Generate, grade, learn, sync: while one batch is learnt from, the next ones are being
     written.
     """
+    cfg, learner, journal = kit.cfg.rl, kit.trainer, kit.journal
     start = await begin_or_resume(cfg, learner=learner, journal=journal)
-    weights = await sync_weights(learner, pool, timeout_s=SYNC_TIMEOUT_S)
+    weights = await sync_weights(learner, kit.pool)
     if journal.finished("rl"):
         return weights
     journal.start("rl")
     if start.step == 0:
         await examiner.validate(weights, step=0)
-    async with open_stream(
-        cfg, start, weights=weights, seed=seed, task=task, pool=pool, grader=grader
-    ) as stream:
+    async with open_stream(kit, start, weights=weights) as stream:
         for step in range(start.step + 1, cfg.num_steps + 1):
             record = StepRecord(journal, step=step)
             with record.phase("rollout"):
@@ -107,7 +92,7 @@ async def reinforce(
                 update = await learner.policy_step(batch)
             record.learned(update, batch)
             with record.phase("sync"):
-                weights = await sync_weights(learner, pool, timeout_s=SYNC_TIMEOUT_S)
+                weights = await sync_weights(learner, kit.pool)
             stream.advance(weights)
             record.write(stream.generated)
             journal.progress(step, cfg.num_steps)

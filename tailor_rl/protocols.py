@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from tailor_rl.types import (
     Batch,
+    Demonstration,
     Evaluation,
     Grade,
     Problem,
@@ -19,6 +20,9 @@ from tailor_rl.types import (
     Update,
     WeightVersion,
 )
+
+if TYPE_CHECKING:
+    from tailor_rl.curation.lineage import Lineage
 
 Row = TypeVar("Row")
 
@@ -220,9 +224,9 @@ class Learner(Protocol):
         """Go on from a folder written by `save`, optimizer and all; after begin_sft or begin_rl."""
         ...
 
-    async def load(self, folder: Path | None) -> None:
-        """Take over the weights of a Hugging Face folder (None: the student's own) as a new step;
-        no stage has begun afterwards.
+    async def load(self, folder: Path | None, *, step: int) -> None:
+        """Take over the weights of a Hugging Face folder (None: the student's own) under the name
+        of `step`; no stage has begun afterwards.
         """
         ...
 
@@ -287,8 +291,14 @@ class Journal(Protocol):
         """What a stage has spent so far, in all sittings."""
         ...
 
-    def path(self, name: str) -> Path:
-        """Where NAME of this run's folder is, for what is no file of rows."""
+    def page(self, name: str, text: str) -> None:
+        """Replace NAME.md, a page for people, atomically."""
+        ...
+
+    def publish(self, demonstrations: Sequence[Demonstration], lineage: Lineage) -> None:
+        """The SFT set for others: lineage.jsonl, and the folder `dataset` of the library
+        `datasets`, with a card.
+        """
         ...
 
     def spend(self, stage: str, amounts: Mapping[str, float]) -> None:

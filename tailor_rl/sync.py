@@ -16,6 +16,8 @@ from tailor_rl.errors import WeightSyncError
 from tailor_rl.protocols import Learner, RolloutPool
 from tailor_rl.types import WeightVersion
 
+SYNC_TIMEOUT_S = 300.0  # for all engines; engines keep shorter deadlines of their own
+
 
 class MeetingChannel:
     """A WeightChannel in one process, good for one sync: both must be there to change hands."""
@@ -34,7 +36,9 @@ class MeetingChannel:
         return payload
 
 
-async def sync_weights(learner: Learner, pool: RolloutPool, *, timeout_s: float) -> WeightVersion:
+async def sync_weights(
+    learner: Learner, pool: RolloutPool, *, timeout_s: float = SYNC_TIMEOUT_S
+) -> WeightVersion:
     """Bring every engine to the weights that the learner holds now, and return their name.
 
     Raises WeightSyncError after `timeout_s` seconds, naming the side that was waited for; an error

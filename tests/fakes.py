@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import TypeAdapter
 
+from tailor_rl.curation.lineage import Lineage
 from tailor_rl.errors import GradeError
 from tailor_rl.graders.counting import CountingGrader
 from tailor_rl.graders.rewards import Rewards
@@ -35,9 +36,11 @@ from tailor_rl.teachers.prompts import (
     format_primitives,
     parse_demonstrate_prompt,
     parse_discover_prompt,
+    parse_habits_prompt,
 )
 from tailor_rl.types import (
     Batch,
+    Demonstration,
     Evaluation,
     Grade,
     GradeFailure,
@@ -137,12 +140,19 @@ class PurchaseBook:
 
 
 class FakeTeacher:
-    """Always right, and buys nothing twice."""
+    """Buys nothing twice. Always right, but for the first draw where `wrong_at_first`."""
 
     name = "fake-teacher"
 
-    def __init__(self, book: PurchaseBook | None = None, fault: Fault | None = None) -> None:
+    def __init__(
+        self,
+        book: PurchaseBook | None = None,
+        fault: Fault | None = None,
+        *,
+        wrong_at_first: bool = False,
+    ) -> None:
         self.book = book or PurchaseBook()
+        self.wrong_at_first = wrong_at_first
         self._fault = fault or Fault()
 
     async def complete(self, request: TeacherRequest) -> TeacherReply:
@@ -166,8 +176,9 @@ class FakeTeacher:
 
     def _answer(self, request: TeacherRequest) -> str:
         if request.purpose == "demonstrate":
-            a, b = parse_demonstrate_prompt(request.prompt).problem.split("+")
-            return str(int(a) + int(b))
+            a, b = _problem(request.prompt).split("+")
+            wrong = self.wrong_at_first and request.sample == 0
+            return str(int(a) + int(b) + wrong)
         asked = parse_discover_prompt(request.prompt)
         words = ["backwards", "columns", "estimates", "checking", "splitting", "carrying"]
         drafts = [
@@ -179,6 +190,13 @@ class FakeTeacher:
             for word in (words * 2)[request.sample :][: asked.num_primitives]
         ]
         return format_primitives(drafts)
+
+
+def _problem(prompt: str) -> str:
+    try:
+        return parse_demonstrate_prompt(prompt).problem
+    except ValueError:
+        return parse_habits_prompt(prompt)
 
 
 class FakePool:
@@ -243,7 +261,7 @@ class FakeLearner:
     def __init__(self, fault: Fault | None = None, *, skill: float = 0.3) -> None:
         self._fault = fault or Fault()
         self.step = 0
-        self.skill = skill
+        self.skill = self._student = skill
         self.checksum = "student"
         self.reference = ""
         self.stage = ""
@@ -284,6 +302,11 @@ class FakeLearner:
         self._fault.point("learner.send")
         await channel.offer((version.step, self.skill))
 
+    async def load(self, folder: Path | None, *, step: int) -> None:
+        self._fault.point("learner.load")
+        assert folder is None
+        self.step, self.skill, self.checksum, self.stage = step, self._student, "student", ""
+
     async def save(self, folder: Path) -> None:
         self._fault.point("learner.save")
         state = {"step": self.step, "skill": self.skill, "checksum": self.checksum}
@@ -309,7 +332,11 @@ class Records:
         self.files: dict[str, list[dict[str, Any]]] = {}
         self.finished: dict[str, int] = {}  # stage -> how often
         self.started: list[str] = []
+        self.said: list[str] = []
         self.ledger: dict[str, dict[str, float]] = {}
+        self.pages: dict[str, str] = {}
+        self.published: list[tuple[int, str]] = []
+        self.inside: dict[str, Records] = {}
         self.checkpoints: dict[str, Checkpoint] = {}
 
 
@@ -367,8 +394,26 @@ class FakeJournal:
             assert amount >= 0
             spent[name] = spent.get(name, 0) + amount
 
+    def spent(self, stage: str) -> Mapping[str, float]:
+        return dict(self.records.ledger.get(stage, {}))
+
+    def page(self, name: str, text: str) -> None:
+        self._fault.point(f"page {name}")
+        self.records.pages[name] = text
+
+    def publish(self, demonstrations: Sequence[Demonstration], lineage: Lineage) -> None:
+        self.write("lineage", [lineage])
+        self.records.published.append((len(demonstrations), lineage.initialisation))
+
     def progress(self, done: int, total: int, note: str = "") -> None:
         assert 0 <= done <= total
+
+    def log(self, line: str) -> None:
+        self.records.said.append(line)
+
+    def nested(self, name: str) -> FakeJournal:
+        inner = self.records.inside.setdefault(name, Records(self.records.folder / name))
+        return FakeJournal(inner, self._fault)
 
     async def checkpoint(
         self, name: str, *, step: int, learner: Learner, state: Mapping[str, Any]

@@ -1,6 +1,8 @@
-"""A chat-completions endpoint on loopback that misbehaves as it is told, one step a request.
+"""A chat-completions endpoint on loopback that misbehaves as it is told.
 
-When the script is used up it answers properly. `requests` holds what it was asked.
+Each request is answered by the next step of the script, else as `fault` decides, else properly.
+`requests` holds what it was asked, `charged` the Idempotency-Key of every completion that a
+provider would put on the bill: from the moment it is accepted, whether the answer arrives or not.
 """
 
 from __future__ import annotations
@@ -57,19 +59,44 @@ async def drip(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.05)
 
 
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+def cut(body: bytes) -> Step:
+    """An answer of which the second half never comes, though the connection ends in good order."""
+
+    async def step(writer: asyncio.StreamWriter) -> None:
+        head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+        writer.write(head + body[: len(body) // 2])
+        await writer.drain()
+
+    return step
+
+
 async def silence(writer: asyncio.StreamWriter) -> None:
     await asyncio.sleep(60)
 
 
 class TeacherServer:
     def __init__(
-        self, *script: Step, models: tuple[str, ...] | None = ("m",), delay_s: float = 0.0
+        self,
+        *script: Step,
+        models: tuple[str, ...] | None = ("m",),
+        delay_s: float = 0.0,
+        most: int | None = None,
+        fault: Callable[[Seen], Step | None] | None = None,
     ) -> None:
+        """`most`: requests that it takes at a time; further ones get HTTP 429."""
         self._script = list(script)
         self._models = models
         self._delay_s = delay_s
+        self._most = most
+        self._fault = fault
         self._handlers: set[asyncio.Task[None]] = set()
         self.requests: list[Seen] = []
+        self.charged: list[str] = []
+        self.num_refused = 0  # for being too many
         self.open = self.most_open = 0
 
     async def __aenter__(self) -> Self:
@@ -97,8 +124,11 @@ class TeacherServer:
         try:
             seen = await _read(reader)
             self.requests.append(seen)
+            if self._most is not None and self.open > self._most:
+                self.num_refused += 1
+                return await answer(429, b"too many at a time")(writer)
+            step = self._step(seen)
             await asyncio.sleep(self._delay_s)
-            step = self._script.pop(0) if self._script else self._proper(seen)
             await step(writer)
         except (ConnectionError, asyncio.CancelledError, asyncio.IncompleteReadError):
             pass
@@ -107,12 +137,18 @@ class TeacherServer:
             self._handlers.discard(task)
             writer.close()
 
+    def _step(self, seen: Seen) -> Step:
+        if self._script:
+            return self._script.pop(0)
+        return (self._fault and self._fault(seen)) or self._proper(seen)
+
     def _proper(self, seen: Seen) -> Step:
         if seen.path.endswith("/models"):
             if self._models is None:
                 return answer(404, b'{"error": "no such path"}')
             listing = {"data": [{"id": name} for name in self._models]}
             return answer(200, json.dumps(listing).encode())
+        self.charged.append(seen.headers.get("idempotency-key", ""))
         return answer(200, chat(f"answer to {seen.body['messages'][-1]['content']}"))
 
 

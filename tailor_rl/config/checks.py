@@ -9,11 +9,14 @@ import os
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from tailor_rl.config.demonstrations import check_demonstrations
+from tailor_rl.config.machine import check_machine as check_machine
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.config.student import StudentFiles
+from tailor_rl.config.teachers import check_hosted_models as check_hosted_models
+from tailor_rl.config.teachers import check_teachers
 from tailor_rl.errors import ConfigError
-from tailor_rl.protocols import HasSizes, HasSlowGrades, HasTraces, Task, Tokens
-from tailor_rl.runs.environment import Machine
+from tailor_rl.protocols import HasSizes, HasSlowGrades, Task, Tokens
 
 # vLLM raises positive temperatures below this to it: the learner would assume another one.
 _LOWEST_TEMPERATURE = 0.01
@@ -26,7 +29,8 @@ def check_options(config: RunConfig) -> None:
     _check_precision(config)
     _check_room(config)
     _check_draws(config)
-    _check_teacher(config)
+    check_demonstrations(config)
+    check_teachers(config)
     _check_cluster(config)
 
 
@@ -93,46 +97,6 @@ def _check_draws(config: RunConfig) -> None:
                 f"lowest that vLLM samples at: set {section}.temperature={_LOWEST_TEMPERATURE:g} "
                 "or more"
             )
-    if config.initialisation == "tailor":
-        _check_discovery(config)
-
-
-def _check_discovery(config: RunConfig) -> None:
-    attempts, primitives = config.attempts, config.primitives
-    if attempts.temperature == 0 and attempts.samples_per_problem > 1:
-        raise ConfigError(
-            f"attempts.samples_per_problem={attempts.samples_per_problem} draws would all be the "
-            "same at attempts.temperature=0: raise the temperature or set "
-            "attempts.samples_per_problem=1"
-        )
-    available = attempts.num_problems * attempts.samples_per_problem
-    if available < primitives.attempts_per_request:
-        raise ConfigError(
-            f"primitives.attempts_per_request={primitives.attempts_per_request} asks for more than "
-            f"the {available} attempts of attempts.num_problems={attempts.num_problems} x "
-            f"attempts.samples_per_problem={attempts.samples_per_problem}: raise "
-            "attempts.num_problems"
-        )
-    most = primitives.max_requests * primitives.primitives_per_request
-    if most < primitives.num_primitives:
-        raise ConfigError(
-            f"primitives.num_primitives={primitives.num_primitives} cannot be reached with "
-            f"primitives.max_requests={primitives.max_requests} x "
-            f"primitives.primitives_per_request={primitives.primitives_per_request} = {most}: "
-            "raise primitives.max_requests"
-        )
-
-
-def _check_teacher(config: RunConfig) -> None:
-    url = urlsplit(config.teacher.base_url)
-    if config.teacher.base_url != "builtin" and not (
-        url.scheme in ("http", "https") and url.hostname
-    ):
-        raise ConfigError(
-            f'teacher.base_url = "{config.teacher.base_url}" must be "builtin" or an address such '
-            "as "
-            "http://127.0.0.1:8000/v1: correct it"
-        )
 
 
 def _check_cluster(config: RunConfig) -> None:
@@ -149,57 +113,6 @@ def runs_on_this_machine(config: RunConfig) -> bool:
     """Whether the run starts a Ray of its own here, so that this machine's size is the limit."""
     joined = os.environ.get("RAY_ADDRESS") or os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR")
     return config.cluster.address == "local" or (config.cluster.address == "auto" and not joined)
-
-
-def check_machine(config: RunConfig, machine: Machine) -> None:
-    """Whether cores, GPUs and memory of one machine carry the engines and ranks."""
-    _check_gpus(config, machine)
-    _check_cores(config, machine)
-    caches = config.rollout.engines * config.rollout.kv_cache_gib
-    if not config.rollout.gpus_per_engine and caches > machine.memory_gib:
-        raise ConfigError(
-            f"rollout.engines={config.rollout.engines} x rollout.kv_cache_gib="
-            f"{config.rollout.kv_cache_gib:g} is more than this machine's {machine.memory_gib:g} "
-            "GiB of memory: lower one of them"
-        )
-
-
-def _check_gpus(config: RunConfig, machine: Machine) -> None:
-    rollout, learner = config.rollout, config.learner
-    if rollout.tensor_parallel > 1 and rollout.gpus_per_engine < rollout.tensor_parallel:
-        raise ConfigError(
-            f"rollout.tensor_parallel={rollout.tensor_parallel} needs as many GPUs in each engine, "
-            f"not rollout.gpus_per_engine={rollout.gpus_per_engine:g}: set rollout.gpus_per_engine="
-            f"{rollout.tensor_parallel}, or rollout.tensor_parallel=1 on a CPU"
-        )
-    asked = rollout.engines * rollout.gpus_per_engine + learner.ranks * learner.gpus_per_rank
-    if asked > machine.gpus:
-        raise ConfigError(
-            f"rollout.engines={rollout.engines} x "
-            f"rollout.gpus_per_engine={rollout.gpus_per_engine:g} and "
-            f"learner.ranks={learner.ranks} x learner.gpus_per_rank={learner.gpus_per_rank:g} ask "
-            f"for {asked:g} GPUs and this machine has {machine.gpus}: ask for fewer (0 runs on the "
-            "CPU)"
-        )
-
-
-def _check_cores(config: RunConfig, machine: Machine) -> None:
-    """Ranks wait for each other, so each needs its core; engines and ranks take turns."""
-    rollout, learner, cores = config.rollout, config.learner, machine.cores
-    ranks = 0 if learner.gpus_per_rank else learner.ranks * learner.threads
-    engines = 0 if rollout.gpus_per_engine else rollout.engines * rollout.threads
-    if ranks > cores:
-        raise ConfigError(
-            f"learner.ranks={learner.ranks} x learner.threads={learner.threads} is more than this "
-            f"machine's {cores} cores, and ranks wait for each other: lower one of them"
-        )
-    if ranks + engines > 2 * cores:
-        raise ConfigError(
-            f"learner.ranks={learner.ranks} x learner.threads={learner.threads} and "
-            f"rollout.engines={rollout.engines} x rollout.threads={rollout.threads} are "
-            f"{ranks + engines} threads on {cores} cores, where at most {2 * cores} take turns "
-            "well: lower rollout.engines or rollout.threads"
-        )
 
 
 def check_positions(config: RunConfig, student: StudentFiles) -> None:
@@ -220,15 +133,6 @@ def check_splits(config: RunConfig, task: Task) -> None:
                 f'evaluation.ood_splits names "{split}" and task {config.task.name} has '
                 f"{', '.join(task.splits)}: name some of these"
             )
-
-
-def check_initialisation(config: RunConfig, task: Task) -> None:
-    """Rule-based demonstrations are the task's own solutions."""
-    if config.initialisation == "rule_based" and not isinstance(task, HasTraces):
-        raise ConfigError(
-            f'initialisation = "rule_based" needs a task that solves its own problems, and '
-            f"{config.task.name} has no rule_based_trace(): choose another initialisation"
-        )
 
 
 def check_grading_time(config: RunConfig, task: Task) -> None:

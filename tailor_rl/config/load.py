@@ -18,17 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from tailor_rl.config.describe import explain, nearest_key
-from tailor_rl.config.schema import RunConfig, TaskConfig
+from tailor_rl.config.paths import plugin, with_data_files, with_paths
+from tailor_rl.config.schema import Endpoint, RunConfig, TaskConfig
 from tailor_rl.errors import ConfigError
 from tailor_rl.runs.environment import this_machine
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
 # Where a run goes on does not change what it computes.
 FREE_KEYS = frozenset({"cluster.address"})
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _MISSING = object()
-_DATA_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".arrow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +100,9 @@ def read_task(file: Path) -> TaskSource:
     except ValidationError as error:
         raise ConfigError(f"{file} has no [task] section with a name: add one") from error
     return TaskSource(
-        _plugin(config.name, file.parent),
+        plugin(config.name, file.parent),
         config.seed,
-        _with_data_files(config.options, file.parent),
+        with_data_files(config.options, file.parent),
     )
 
 
@@ -119,11 +118,36 @@ def _with_overrides(table: dict[str, Any], overrides: Sequence[str], source: Pat
     for text, (key, value) in zip(overrides, pairs, strict=True):
         _put(table, key, value, text)
     config = _validate(table, source, tuple(key for key, _ in pairs))
-    return _with_threads(_with_paths(config, source.parent), cores=this_machine().cores)
+    return _with_threads(with_paths(config, source.parent), cores=this_machine().cores)
 
 
-def read_toml(file: Path) -> dict[str, Any]:
-    """The table of a recipe file. ConfigError where it is missing, no file or no TOML."""
+def read_toml(file: Path, *, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The table of a recipe file, on top of the one that it `extends`, if any.
+
+    ConfigError where a file is missing, no file or no TOML, or extends itself.
+    """
+    table = _read_table(file)
+    base = table.pop("extends", None)
+    if base is None:
+        return table
+    if not isinstance(base, str):
+        raise ConfigError(f"extends = {base!r} in {file}: it must be the path of a recipe")
+    below, seen = file.parent / base, (*seen, file.resolve())
+    if below.resolve() in seen:
+        raise ConfigError(f"{file} extends {base}, which extends it in turn: leave one of them out")
+    return _merged(read_toml(below, seen=seen), table)
+
+
+def _merged(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Section by section; what is no section is replaced."""
+    for key, value in above.items():
+        old = below.get(key)
+        both = isinstance(old, dict) and isinstance(value, Mapping)
+        below[key] = _merged(old, value) if both and old is not None else value
+    return below
+
+
+def _read_table(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -207,69 +231,24 @@ def _validate(table: dict[str, Any], file: Path, overridden: tuple[str, ...]) ->
         raise ConfigError(explain(error, file=file, overridden=overridden)) from error
 
 
-def _with_paths(config: RunConfig, recipe_folder: Path) -> RunConfig:
-    """Make the paths absolute: engines and learners run in other folders."""
-    task, reward = config.task, config.reward
-    functions = {name: _plugin(target, recipe_folder) for name, target in reward.functions.items()}
-    changes = {
-        "student": _resolved(config.student, recipe_folder),
-        "task": task.model_copy(
-            update={
-                "name": _plugin(task.name, recipe_folder),
-                "options": _with_data_files(task.options, recipe_folder),
-            }
-        ),
-        "reward": reward.model_copy(update={"functions": functions}),
-    }
-    return config.model_copy(update=changes)
-
-
-def _with_data_files(options: Mapping[str, Any], recipe_folder: Path) -> dict[str, Any]:
-    """Files of data among a task's options, at any depth: what stands under "path", or ends like
-    one.
-    """
-    found: dict[str, Any] = {}
-    for key, value in options.items():
-        if isinstance(value, Mapping):
-            value = _with_data_files(value, recipe_folder)
-        elif isinstance(value, str) and (key == "path" or value.endswith(_DATA_SUFFIXES)):
-            value = _resolved(value, recipe_folder)
-        found[key] = value
-    return found
-
-
-def _plugin(target: str, recipe_folder: Path) -> str:
-    """ "file.py:Name" with the file found; anything else as it is."""
-    where, colon, attribute = target.rpartition(":")
-    if not where.endswith(".py"):
-        return target
-    return f"{_resolved(where, recipe_folder)}{colon}{attribute}"
-
-
 def _with_threads(config: RunConfig, *, cores: int) -> RunConfig:
     """In place of 0 threads, the cores shared out: the config that is kept says what was used."""
-    rollout, learner = config.rollout, config.learner
+    rollout, learner, teacher = config.rollout, config.learner, config.teacher
+
+    def with_threads(endpoint: Endpoint) -> Endpoint:
+        hosted = endpoint.hosted
+        if hosted.threads:
+            return endpoint
+        shared = hosted.model_copy(update={"threads": max(1, cores // hosted.engines)})
+        return endpoint.model_copy(update={"hosted": shared})
+
+    more = {name: with_threads(endpoint) for name, endpoint in teacher.more.items()}
+    teacher = with_threads(teacher).model_copy(update={"more": more})
     if not rollout.threads:
         rollout = rollout.model_copy(update={"threads": max(1, cores // rollout.engines)})
     if not learner.threads:
         learner = learner.model_copy(update={"threads": max(1, cores // learner.ranks)})
-    return config.model_copy(update={"rollout": rollout, "learner": learner})
-
-
-def _resolved(path: str, recipe_folder: Path) -> str:
-    """The first that exists of `search_folders`, absolute; unchanged where none does."""
-    if not path:
-        return path
-    for base in search_folders(recipe_folder):
-        candidate = base / Path(path).expanduser()
-        if candidate.exists():
-            return str(candidate.resolve())
-    return path
-
-
-def search_folders(recipe_folder: Path) -> tuple[Path, ...]:
-    """Where a relative path of a recipe is looked for, in this order."""
-    return (Path.cwd(), recipe_folder, PROJECT_ROOT)
+    return config.model_copy(update={"rollout": rollout, "learner": learner, "teacher": teacher})
 
 
 def _nearest_file(file: Path) -> str:

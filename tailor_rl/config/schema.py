@@ -6,7 +6,7 @@ go together.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -114,6 +114,9 @@ class EndpointConfig(Section):
         False, description="the endpoint takes response_format with a JSON schema"
     )
     hosted: HostedConfig = HostedConfig()
+
+
+Endpoint = TypeVar("Endpoint", bound=EndpointConfig)
 
 
 class TeacherConfig(EndpointConfig):

@@ -23,28 +23,31 @@ class StudentFiles:
     max_position_embeddings: int | None
 
 
-def check_student(student: str, searched: tuple[Path, ...]) -> StudentFiles:
+def check_student(
+    student: str, searched: tuple[Path, ...], *, key: str = "student"
+) -> StudentFiles:
     """Raises ConfigError for a folder that is missing, no checkpoint, or runs code when loaded.
 
-    `searched` are the folders in which a relative path was looked for.
+    `searched` are the folders in which a relative path was looked for; `key` is what the recipe
+    names it by.
     """
     folder = Path(student).expanduser()
     if folder.is_dir():
-        return _check_folder(folder)
+        return _check_folder(folder, key)
     if folder.exists():
         raise ConfigError(
-            f"student = {student!r} is a file: name the folder with config.json and *.safetensors"
+            f"{key} = {student!r} is a file: name the folder with config.json and *.safetensors"
         )
     if _looks_like_hub_id(student, searched):
         return StudentFiles(folder=None, max_position_embeddings=None)
     places = ", ".join(str(base) for base in dict.fromkeys(searched))
     raise ConfigError(
-        f"student = {student!r} is neither a folder (looked in {places}) nor a model id "
+        f"{key} = {student!r} is neither a folder (looked in {places}) nor a model id "
         '"organisation/name": correct the path, or make one with `tailor student build`'
     )
 
 
-def fetch_student(student: str) -> Path:
+def fetch_student(student: str, *, key: str = "student") -> Path:
     """The absolute folder of a checked student; a model id is downloaded from the hub first.
 
     Raises ConfigError when it cannot be downloaded, or is then found to be no safe checkpoint.
@@ -61,11 +64,11 @@ def fetch_student(student: str) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise ConfigError(
-            f"student = {student!r} cannot be downloaded from the Hugging Face hub ({reason}): "
+            f"{key} = {student!r} cannot be downloaded from the Hugging Face hub ({reason}): "
             "check the name and the network, log in with `hf auth login` where the model asks "
             "for it, or give a local folder"
         ) from error
-    _check_folder(fetched)
+    _check_folder(fetched, key)
     return fetched
 
 
@@ -76,43 +79,43 @@ def _looks_like_hub_id(student: str, searched: tuple[Path, ...]) -> bool:
     return bool(_HUB_ID.fullmatch(student)) and not is_path
 
 
-def _check_folder(folder: Path) -> StudentFiles:
-    config = _read(folder / "config.json", folder)
+def _check_folder(folder: Path, key: str) -> StudentFiles:
+    config = _read(folder / "config.json", folder, key)
     for name in ("config.json", "tokenizer_config.json"):
-        if (folder / name).is_file() and "auto_map" in _read(folder / name, folder):
+        if (folder / name).is_file() and "auto_map" in _read(folder / name, folder, key):
             raise ConfigError(
-                f"student {folder} asks to run code of its own ({name} has auto_map), which is "
-                "never done: use a student of an architecture that transformers and vLLM know"
+                f"{key} {folder} asks to run code of its own ({name} has auto_map), which is "
+                "never done: use a model of an architecture that transformers and vLLM know"
             )
-    _check_weights(folder)
+    _check_weights(folder, key)
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         raise ConfigError(
-            f"student {folder} has no tokenizer ({' or '.join(_TOKENIZERS)}): save the tokenizer "
+            f"{key} {folder} has no tokenizer ({' or '.join(_TOKENIZERS)}): save the tokenizer "
             "into the same folder"
         )
     longest = config.get("max_position_embeddings")
     return StudentFiles(folder, longest if isinstance(longest, int) else None)
 
 
-def _check_weights(folder: Path) -> None:
+def _check_weights(folder: Path, key: str) -> None:
     if any(folder.glob("*.safetensors")):
         return
     pickles = sorted(path.name for path in folder.glob("*.bin"))
     if pickles:
         raise ConfigError(
-            f"student {folder} has only pickled weights ({pickles[0]}), which can run any code "
+            f"{key} {folder} has only pickled weights ({pickles[0]}), which can run any code "
             "when they are loaded: convert them to safetensors"
         )
-    raise ConfigError(f"student {folder} is no checkpoint: it holds no *.safetensors file")
+    raise ConfigError(f"{key} {folder} is no checkpoint: it holds no *.safetensors file")
 
 
-def _read(path: Path, folder: Path) -> dict[str, Any]:
+def _read(path: Path, folder: Path, key: str) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(f"student {folder} is no checkpoint: it has no {path.name}") from error
+        raise ConfigError(f"{key} {folder} is no checkpoint: it has no {path.name}") from error
     except (OSError, ValueError) as error:
-        raise ConfigError(f"student {folder}: {path.name} cannot be read as JSON") from error
+        raise ConfigError(f"{key} {folder}: {path.name} cannot be read as JSON") from error
     if not isinstance(value, dict):
-        raise ConfigError(f"student {folder}: {path.name} holds no JSON object")
+        raise ConfigError(f"{key} {folder}: {path.name} holds no JSON object")
     return value

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from tailor_rl.config.schema import RunConfig
-from tailor_rl.protocols import Grader, Journal, RolloutPool, Task, Teacher
+from tailor_rl.kit import Kit
 from tailor_rl.types import Demonstration
 
 
-async def demonstrations(
-    cfg: RunConfig,
-    *,
-    task: Task,
-    teacher: Teacher,
-    pool: RolloutPool,
-    grader: Grader,
-    journal: Journal,
-) -> list[Demonstration]:
+async def demonstrations(kit: Kit) -> list[Demonstration]:
     return []

@@ -1,100 +1,78 @@
 """Tailor (arXiv 2511.12429): primitives from the student's failures, demonstrations that follow
-them.
+them. And the controls that differ from it in one point.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from tailor_rl.config.schema import RunConfig
-from tailor_rl.primitives.demonstrate import demonstrate
-from tailor_rl.primitives.discover import discover
-from tailor_rl.protocols import Grader, Journal, RolloutPool, Task, Teacher
+from tailor_rl.errors import ConfigError
+from tailor_rl.initialisations.taught import taught
+from tailor_rl.kit import Kit
+from tailor_rl.primitives.assign import assigned, exchanged, following, pairs
 from tailor_rl.seeds import derive_seed
-from tailor_rl.stages.attempt import attempt
-from tailor_rl.stages.metered import MeteredTeacher
-from tailor_rl.stages.once import once
-from tailor_rl.stages.problems import warm_start_problems
-from tailor_rl.types import Attempt, Demonstration, Primitive
+from tailor_rl.stages.primitives import chosen_primitives
+from tailor_rl.types import Demonstration, Primitive
 
 
-async def demonstrations(
-    cfg: RunConfig,
-    *,
-    task: Task,
-    teacher: Teacher,
-    pool: RolloutPool,
-    grader: Grader,
-    journal: Journal,
-) -> list[Demonstration]:
-    """attempts.jsonl, primitives.jsonl and demonstrations.jsonl, each made once."""
-    metered = MeteredTeacher(teacher, journal)
-    attempts = await attempt(
-        cfg.attempts,
-        max_tokens=cfg.rl.max_tokens,
-        seed=cfg.seed,
-        task=task,
-        pool=pool,
-        grader=grader,
-        journal=journal,
+async def demonstrations(kit: Kit) -> list[Demonstration]:
+    """attempts, candidates, screening, primitives and traces (.jsonl), each made once."""
+    return await _follow(kit, await _primitives(kit))
+
+
+async def one_primitive(kit: Kit) -> list[Demonstration]:
+    """Control: the first of Tailor's primitives, for every query."""
+    return await _follow(kit, (await _primitives(kit))[:1])
+
+
+async def paired_primitives(kit: Kit) -> list[Demonstration]:
+    """Control: as many primitives as Tailor's, each two of them combined."""
+    primitives = await _primitives(kit)
+    if len(primitives) < 2:
+        raise ConfigError(
+            'initialisation = "paired_primitives" combines two primitives and there is'
+            f" {len(primitives)}: raise primitives.num_primitives"
+        )
+    return await _follow(kit, pairs(primitives, num=len(primitives), seed=kit.cfg.seed))
+
+
+async def wrong_only(kit: Kit) -> list[Demonstration]:
+    """Control: Tailor's requests, but of the traces only wrong ones are kept."""
+    guides = following(kit.prompts, await _primitives(kit), kit.queries, seed=_seed(kit))
+    return await taught(kit, guides, keep="wrong")
+
+
+async def shuffled_primitives(kit: Kit) -> list[Demonstration]:
+    """Control: each query is solved by the primitive that another query was solved by.
+
+    Ours. Where a query's first primitive does not lead to a right trace Tailor takes another, so
+    primitives come to fit their queries; here that fit is undone, and nothing else.
+    """
+    primitives = await _primitives(kit)
+    guides = following(kit.prompts, primitives, kit.queries, seed=_seed(kit))
+    fitting = await taught(kit, guides, stage="fit", name="fitting")
+    by_id = {primitive.id: primitive for primitive in primitives}
+    fits = {made.problem_id: made.primitive_id for made in fitting if made.primitive_id}
+    others = {
+        problem_id: by_id[primitive_id]
+        for problem_id, primitive_id in exchanged(fits, seed=kit.cfg.seed).items()
+    }
+    queries = [query for query in kit.queries if query.id in others]
+    return await taught(kit, assigned(kit.prompts, others), queries=queries)
+
+
+async def _primitives(kit: Kit) -> list[Primitive]:
+    return await chosen_primitives(
+        kit.cfg,
+        task=kit.task,
+        teacher=kit.teacher,
+        pool=kit.pool,
+        grader=kit.grader,
+        journal=kit.journal,
     )
-    primitives = await _discover(cfg, attempts, metered, journal)
-    return await _demonstrate(cfg, primitives, metered, task=task, grader=grader, journal=journal)
 
 
-async def _discover(
-    cfg: RunConfig, attempts: Sequence[Attempt], teacher: Teacher, journal: Journal
-) -> list[Primitive]:
-    """The teacher reads attempts and writes instructions."""
-
-    async def make() -> Sequence[Primitive]:
-        return await discover(
-            attempts,
-            teacher,
-            num_primitives=cfg.primitives.num_primitives,
-            attempts_per_request=cfg.primitives.attempts_per_request,
-            primitives_per_request=cfg.primitives.primitives_per_request,
-            max_requests=cfg.primitives.max_requests,
-            temperature=cfg.primitives.temperature,
-            max_similarity=cfg.primitives.max_similarity,
-            seed=derive_seed(cfg.seed, "discover"),
-            max_tokens=cfg.teacher.max_tokens,
-            on_progress=journal.progress,
-        )
-
-    return await once(journal, "discover", name="primitives", kind=Primitive, make=make)
+async def _follow(kit: Kit, primitives: list[Primitive]) -> list[Demonstration]:
+    return await taught(kit, following(kit.prompts, primitives, kit.queries, seed=_seed(kit)))
 
 
-async def _demonstrate(
-    cfg: RunConfig,
-    primitives: Sequence[Primitive],
-    teacher: Teacher,
-    *,
-    task: Task,
-    grader: Grader,
-    journal: Journal,
-) -> list[Demonstration]:
-    """The teacher solves problems by following a primitive; the grader keeps the right ones."""
-
-    async def make() -> Sequence[Demonstration]:
-        kept, counts = await demonstrate(
-            warm_start_problems(task, cfg.demonstrations.num_problems),
-            primitives,
-            teacher,
-            grader,
-            temperature=cfg.demonstrations.temperature,
-            max_tries=cfg.demonstrations.max_tries,
-            seed=derive_seed(cfg.seed, "demonstrate"),
-            max_tokens=cfg.teacher.max_tokens,
-            on_progress=journal.progress,
-        )
-        journal.spend(
-            "demonstrate",
-            {
-                "problems": counts.problems,
-                "dropped_traces": counts.wrong + counts.unusable + counts.ungraded,
-            },
-        )
-        return kept
-
-    return await once(journal, "demonstrate", name="demonstrations", kind=Demonstration, make=make)
+def _seed(kit: Kit) -> int:
+    return derive_seed(kit.cfg.seed, "demonstrate")

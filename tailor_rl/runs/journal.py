@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tailor_rl.curation.lineage import Lineage
 from tailor_rl.protocols import Checkpoint, Learner, Screen
 from tailor_rl.runs.checkpoints import CheckpointFolder
 from tailor_rl.runs.files import (
@@ -31,7 +32,7 @@ from tailor_rl.runs.files import (
 )
 from tailor_rl.runs.folder import RunFolder
 from tailor_rl.runs.ledger import Ledger
-from tailor_rl.types import Evaluation
+from tailor_rl.types import Demonstration, Evaluation
 
 Row = TypeVar("Row")
 
@@ -119,8 +120,17 @@ class RunJournal:
     def spent(self, stage: str) -> Mapping[str, float]:
         return self._ledger.spent(stage)
 
-    def path(self, name: str) -> Path:
-        return self._run / name
+    def page(self, name: str, text: str) -> None:
+        path = self._run / f"{name}.md"
+        with explaining_disk_errors(self._run, path.name):
+            write_atomic(path, text)
+
+    def publish(self, demonstrations: Sequence[Demonstration], lineage: Lineage) -> None:
+        from tailor_rl.curation.dataset import write_dataset
+
+        self.write("lineage", [lineage])
+        with explaining_disk_errors(self._run, "dataset"):
+            write_dataset(self._run / "dataset", demonstrations, lineage)
 
     def nested(self, name: str) -> RunJournal:
         return RunJournal(

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from tailor_rl.config.schema import EvaluationConfig
 from tailor_rl.evaluation import Trace, examine_problems, tabulate
+from tailor_rl.kit import Kit
 from tailor_rl.protocols import Grader, HasSizes, Journal, RolloutPool, Task
 from tailor_rl.types import Evaluation, ProblemResult, Sampling, WeightVersion
 
@@ -81,9 +82,15 @@ class Examiner:
     async def validate(self, weights: WeightVersion, *, step: int) -> None:
         """One point of the learning curve, if `step` is one at which it is measured."""
         if self._cfg.every and step % self._cfg.every == 0:
-            results = await self._results("rl", "validation", step=step, on_trace=None)
-            for row in self._tabulate(results, weights):
-                self._journal.evaluation(row)
+            await self.accuracy(weights, stage="rl", step=step)
+
+    async def accuracy(self, weights: WeightVersion, *, stage: str, step: int) -> float:
+        """The accuracy on validation, which is written down too."""
+        results = await self._results(stage, "validation", step=step, on_trace=None)
+        rows = self._tabulate(results, weights)
+        for row in rows:
+            self._journal.evaluation(row)
+        return next(row.value for row in rows if row.metric == "accuracy")
 
     async def _results(
         self, stage: str, split: str, *, step: int, on_trace: Callable[[Trace], None] | None
@@ -127,6 +134,17 @@ class Examiner:
             temperature=self._cfg.temperature,
             weight_version=weights.step,
         )
+
+
+def examiner_of(kit: Kit) -> Examiner:
+    return Examiner(
+        kit.cfg.evaluation,
+        seed=kit.cfg.seed,
+        task=kit.task,
+        pool=kit.pool,
+        grader=kit.grader,
+        journal=kit.journal,
+    )
 
 
 def _spent(results: list[ProblemResult]) -> dict[str, float]:

@@ -7,7 +7,9 @@ from tailor_rl.teachers.faults import UnusableAnswer
 
 
 class MeteredTeacher:
-    """Spends `teacher_requests` and `teacher_tokens` on the stage named by a request's purpose.
+    """Spends on the stage named by a request's purpose: `teacher_requests`, `teacher_tokens`,
+    `teacher_seconds` (of all requests, though many wait at the same time), `teacher_retries` and
+    `teacher_money`.
 
     Answers that came from the purchase book cost nothing again; those without any text were paid
     for.
@@ -31,6 +33,13 @@ class MeteredTeacher:
         return reply
 
     def _spend(self, request: TeacherRequest, reply: TeacherReply) -> None:
-        if reply.paid:
-            tokens = reply.prompt_tokens + reply.completion_tokens
-            self._journal.spend(request.purpose, {"teacher_requests": 1, "teacher_tokens": tokens})
+        if not reply.paid:
+            return
+        amounts = {
+            "teacher_requests": 1,
+            "teacher_tokens": reply.prompt_tokens + reply.completion_tokens,
+            "teacher_seconds": reply.seconds,
+            "teacher_retries": reply.retries,
+            "teacher_money": reply.cost,
+        }
+        self._journal.spend(request.purpose, amounts)

@@ -15,7 +15,8 @@ from tailor_rl.batch import collate_groups
 from tailor_rl.config.schema import RLConfig
 from tailor_rl.errors import RunFolderError
 from tailor_rl.evaluation import trace
-from tailor_rl.protocols import Grader, Journal, Learner, RolloutPool, Task
+from tailor_rl.kit import Kit
+from tailor_rl.protocols import Journal, Learner
 from tailor_rl.stream import GroupStream, Spent
 from tailor_rl.types import Batch, Grade, Group, Sampling, Update, WeightVersion
 
@@ -61,20 +62,12 @@ async def begin_or_resume(cfg: RLConfig, *, learner: Learner, journal: Journal) 
     return start
 
 
-def open_stream(
-    cfg: RLConfig,
-    start: Start,
-    *,
-    weights: WeightVersion,
-    seed: int,
-    task: Task,
-    pool: RolloutPool,
-    grader: Grader,
-) -> GroupStream:
+def open_stream(kit: Kit, start: Start, *, weights: WeightVersion) -> GroupStream:
+    cfg = kit.cfg.rl
     return GroupStream(
-        task,
-        pool,
-        grader,
+        kit.task,
+        kit.pool,
+        kit.grader,
         num_groups=(cfg.num_steps - start.step) * cfg.groups_per_step,
         groups_per_step=cfg.groups_per_step,
         group_size=cfg.group_size,
@@ -83,7 +76,7 @@ def open_stream(
         if cfg.dynamic_sampling is None
         else cfg.dynamic_sampling,
         sampling=Sampling(temperature=cfg.temperature, max_tokens=cfg.max_tokens),
-        seed=seed,
+        seed=kit.cfg.seed,
         version=weights,
         position=start.position,
         spent=start.spent,

@@ -5,6 +5,7 @@ amplifies.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 from math import ceil
 
 import numpy as np
@@ -12,44 +13,58 @@ import numpy as np
 from tailor_rl.batch import collate_demonstrations
 from tailor_rl.config.schema import SFTConfig
 from tailor_rl.errors import RunFolderError
-from tailor_rl.protocols import Journal, Learner, Tokens
+from tailor_rl.kit import Kit
+from tailor_rl.protocols import Journal, Learner
 from tailor_rl.seeds import derive_seed
+from tailor_rl.stages.measure import Examiner
+from tailor_rl.sync import sync_weights
 from tailor_rl.types import Demonstration
 
 
-async def warm_start(
-    cfg: SFTConfig,
-    demonstrations: Sequence[Demonstration],
-    *,
-    seed: int,
-    learner: Learner,
-    tokens: Tokens,
-    journal: Journal,
-) -> None:
+async def warm_start(kit: Kit, demonstrations: Sequence[Demonstration], examiner: Examiner) -> None:
     """Leave the fine-tuned weights in the learner, and in checkpoints/sft.
 
     A finished stage is restored from there; one that was killed half-way starts again from the
-    student and makes the same steps. Without demonstrations nothing happens: the student is RL's
-    start.
+    student and makes the same steps. With `sft.stop_at_accuracy` the policy is measured on
+    validation after every epoch, and training ends where it has become that good: initialisations
+    can then be compared at equal accuracy before RL.
     """
-    if not demonstrations:
-        return
-    num_steps = cfg.epochs * ceil(len(demonstrations) / cfg.batch_size)
+    cfg, learner, journal = kit.cfg.sft, kit.trainer, kit.journal
+    steps_an_epoch = ceil(len(demonstrations) / cfg.batch_size)
+    num_steps = cfg.num_steps or cfg.epochs * steps_an_epoch
     await learner.begin_sft(num_steps=num_steps)
     if journal.finished("sft"):
         return await _restore(learner, journal)
     journal.start("sft")
     journal.rewind("metrics", stage="sft", step=0)
-    batches = _batches(demonstrations, epochs=cfg.epochs, size=cfg.batch_size, seed=seed)
+    journal.rewind("evaluations", stage="sft", step=0)
+    batches = _batches(demonstrations, num_steps=num_steps, size=cfg.batch_size, seed=kit.cfg.seed)
+    step = 0
     for step, chosen in enumerate(batches, start=1):
-        batch = collate_demonstrations(chosen, tokens)
+        batch = collate_demonstrations(chosen, kit.tokens)
         update = await learner.sft_step(batch)
-        journal.metrics("sft", step, {**update.metrics, "epoch": step * cfg.epochs / num_steps})
+        epoch = step / steps_an_epoch
+        journal.metrics("sft", step, {**update.metrics, "epoch": epoch})
         journal.spend("sft", {"learner_tokens": int(batch.lengths.sum())})
         journal.progress(step, num_steps)
+        if step % steps_an_epoch == 0 and await _good_enough(cfg, kit, examiner, step=step):
+            break
     journal.spend("sft", {"problems": len({made.problem_id for made in demonstrations})})
-    await journal.checkpoint("sft", step=num_steps, learner=learner, state={})
+    await journal.checkpoint("sft", step=step, learner=learner, state={})
     journal.finish("sft")
+
+
+async def _good_enough(cfg: SFTConfig, kit: Kit, examiner: Examiner, *, step: int) -> bool:
+    if cfg.stop_at_accuracy is None:
+        return False
+    weights = await sync_weights(kit.trainer, kit.pool)
+    accuracy = await examiner.accuracy(weights, stage="sft", step=step)
+    if accuracy < cfg.stop_at_accuracy:
+        return False
+    kit.journal.log(
+        f"SFT ends at step {step}: {accuracy:.1%} on validation, as sft.stop_at_accuracy asks"
+    )
+    return True
 
 
 async def _restore(learner: Learner, journal: Journal) -> None:
@@ -63,11 +78,17 @@ async def _restore(learner: Learner, journal: Journal) -> None:
 
 
 def _batches(
-    demonstrations: Sequence[Demonstration], *, epochs: int, size: int, seed: int
+    demonstrations: Sequence[Demonstration], *, num_steps: int, size: int, seed: int
 ) -> Iterator[list[Demonstration]]:
-    """Every demonstration once an epoch, in an order of its own; the last batch may be smaller."""
-    for epoch in range(epochs):
+    """Every demonstration once an epoch, in an order of its own; the last batch of an epoch may be
+    smaller. `num_steps` batches in all, so the last epoch may be cut off.
+    """
+    made = 0
+    for epoch in count():
         rng = np.random.default_rng(derive_seed(seed, "sft", epoch))
         order = rng.permutation(len(demonstrations))
         for start in range(0, len(order), size):
+            if made == num_steps:
+                return
+            made += 1
             yield [demonstrations[i] for i in order[start : start + size]]

@@ -1,49 +1,55 @@
 """A client of any OpenAI-compatible /chat/completions endpoint, made to survive a bad network.
 
-Tried again, with backoff and jitter or as Retry-After says: connection faults, timeouts, bodies
-that are no JSON, and HTTP 408, 409, 429 and 5xx. Refused at once: every other status. The key is
-read from one environment variable and appears in no log, error or repr.
-Knows nothing about prompts, primitives or the purchase book.
+    complete -- its place among `requests_in_flight`, first come first served
+        `-- a try: a turn of the limiter -- the circuit is closed -- one exchange
+              |-- a passing fault: backoff with jitter or as Retry-After says, then another try
+              |-- the circuit has opened: the next try waits until it closes
+              `-- an answer, a refusal, or the deadline
+
+Knows nothing about prompts, primitives, prices or the purchase book.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx
 import stamina
 
 from tailor_rl.errors import TeacherError
 from tailor_rl.printable import one_line
 from tailor_rl.protocols import TeacherReply, TeacherRequest
+from tailor_rl.teachers.breaker import CircuitBreaker
 from tailor_rl.teachers.faults import (
     LONGEST_WAIT_S,
     Refused,
     Transient,
+    Unavailable,
+    UnusableAnswer,
     advice,
-    retry_after,
     retry_wait,
 )
-from tailor_rl.teachers.key import ApiKey
+from tailor_rl.teachers.limiter import AdaptiveLimiter
+from tailor_rl.teachers.patience import Deadline, Patience
 from tailor_rl.teachers.purchases import purchase_key
-from tailor_rl.teachers.wire import checked_url, probe_body, read_models, read_reply, request_body
+from tailor_rl.teachers.transport import Transport
+from tailor_rl.teachers.wire import OPTIONAL, probe_body, read_models, read_reply, request_body
 
-MAX_BODY_BYTES = 4 * 1024 * 1024
-_RETRIED = frozenset({408, 409, 429})
-_ATTEMPTS = 10
-_ATTEMPTS_OF_CHECK = 2  # a wrong URL is told within seconds
+_PATH = "/chat/completions"
+_TRIES_OF_CHECK = 2  # a wrong URL is told within seconds
+_TOO_BUSY = frozenset({429, 503})
+_log = logging.getLogger(__name__)
 
 
 class ChatClient:
-    """One endpoint, one model. At most `requests_in_flight` requests are open at a time.
+    """One endpoint, one model. At most `requests_in_flight` requests are begun at a time, fewer
+    where the server cannot take so many.
 
-    `timeout_s` bounds one attempt from connecting to the last byte, `deadline_s` a request with all
-    its retries and waits.
+    `timeout_s` bounds one try from connecting to the last byte, `deadline_s` a request with all its
+    tries and waits, from its first turn on. `section` is the endpoint's place in the recipe.
     """
 
     def __init__(
@@ -55,31 +61,36 @@ class ChatClient:
         timeout_s: float,
         requests_in_flight: int,
         deadline_s: float = 600.0,
+        section: str = "teacher",
+        patience: Patience | None = None,
     ) -> None:
-        self._base_url = checked_url(base_url)
-        self._model = model
-        self._key = ApiKey(api_key_env)
-        self._timeout_s = timeout_s
-        self._deadline_s = deadline_s
-        self._with_seed = True
-        self._slots = asyncio.Semaphore(requests_in_flight)
-        # They log URLs and headers; stamina logs retries without a cause (faults.py does).
-        for library, level in (("httpx", "WARNING"), ("httpcore", "WARNING"), ("stamina", "ERROR")):
-            logging.getLogger(library).setLevel(level)
-        self._http = httpx.AsyncClient(
-            auth=self._key,
-            timeout=httpx.Timeout(timeout_s),
-            limits=httpx.Limits(max_connections=requests_in_flight + 1),
-            # A proxy from the environment cannot reach this host's own loopback.
-            trust_env=urlsplit(self._base_url).hostname not in ("127.0.0.1", "localhost", "::1"),
+        self._transport = Transport(
+            base_url,
+            api_key_env=api_key_env,
+            timeout_s=timeout_s,
+            connections=requests_in_flight + 1,
+            section=section,
         )
+        self._model = model
+        self._section = section
+        self._deadline_s = deadline_s
+        self._patience = patience or Patience()
+        self._places = asyncio.Semaphore(requests_in_flight)
+        self._limiter = AdaptiveLimiter(requests_in_flight)
+        self._breaker = CircuitBreaker(self._transport.base_url, self._patience)
+        self._unwanted: frozenset[str] = frozenset()  # parameters that this server refuses
 
     def __repr__(self) -> str:
-        return f"ChatClient({self._base_url!r}, {self._model!r})"
+        return f"ChatClient({self._transport.base_url!r}, {self._model!r})"
 
     @property
     def name(self) -> str:
         return self._model
+
+    @property
+    def limit(self) -> int:
+        """How many tries may be open now."""
+        return self._limiter.limit
 
     async def complete(
         self, request: TeacherRequest, *, before_sending: Callable[[], None] | None = None
@@ -87,15 +98,23 @@ class ChatClient:
         """Buy one completion. Raises UnusableAnswer for one without text, else TeacherError.
 
         `before_sending` is called once the request has its turn: until then nothing is paid for.
+        `request.schema` is sent as the form of the answer, unless the server has refused that.
         """
-        async with self._slots:
-            if before_sending is not None:
-                before_sending()
+        async with self._places:
+            errand = _Errand(before_sending)
             try:
-                payload = await self._buy(request)
-            except (Transient, Refused) as fault:
+                async with Deadline(self._deadline_s) as deadline:
+                    payload = await self._buy(request, errand, deadline)
+            except TimeoutError:
+                raise TeacherError(self._sentence(self._too_late(errand))) from None
+            except (Transient, Refused, Unavailable) as fault:
                 raise TeacherError(self._sentence(fault)) from None
-        return read_reply(payload, url=self._base_url, model=self._model)
+        try:
+            reply = read_reply(payload, url=self._transport.base_url, model=self._model)
+        except UnusableAnswer as answer:
+            counted = replace(answer.reply, retries=errand.failures)
+            raise UnusableAnswer(str(answer), counted) from None
+        return replace(reply, retries=errand.failures)
 
     async def check(self) -> None:
         """Find a wrong URL, key or model before a run starts: one GET, or a one-token completion.
@@ -103,33 +122,106 @@ class ChatClient:
         Raises TeacherError (exit code 2) with the URL, what was tried and what to set.
         """
         try:
-            offered = await self._offered_models()
-            if self._model not in offered:
-                await self._probe(offered)
+            async with asyncio.timeout(self._deadline_s):
+                offered = await self._offered_models()
+                if self._model not in offered:
+                    await self._probe(offered)
+        except TimeoutError:
+            late = f"{self._transport.base_url} had not answered after {self._deadline_s:g} s"
+            raise TeacherError(self._sentence(Transient(late)), before_start=True) from None
         except (Transient, Refused) as fault:
             raise TeacherError(self._sentence(fault), before_start=True) from None
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        await self._transport.aclose()
 
-    async def _buy(self, request: TeacherRequest) -> dict[str, Any]:
+    async def _buy(
+        self, request: TeacherRequest, errand: _Errand, deadline: Deadline
+    ) -> dict[str, Any]:
         headers = {"Idempotency-Key": purchase_key(self._model, request)}
-        path = "/chat/completions"
+        without = self._unwanted
         while True:
-            with_seed = self._with_seed
-            body = request_body(self._model, request, with_seed=with_seed)
+            body = request_body(self._model, request, without=without)
             try:
-                return await self._exchange("POST", path, body, headers=headers)
+                payload = await self._persist(body, headers, errand, deadline)
             except Refused as refused:
-                # Some providers refuse this parameter; they are asked without it from then on.
-                if not (with_seed and refused.status in (400, 422) and "seed" in str(refused)):
+                named = {name for name in OPTIONAL & body.keys() if name in refused.seen}
+                if refused.status not in (400, 422) or not named:
                     raise
-                self._with_seed = False
+                without |= named
+            else:
+                self._remember(without)
+                return payload
+
+    def _remember(self, unwanted: frozenset[str]) -> None:
+        for parameter in sorted(unwanted - self._unwanted):
+            _log.warning("%r refuses %s and is asked without it from now on", self, parameter)
+        self._unwanted |= unwanted
+
+    async def _persist(
+        self,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str],
+        errand: _Errand,
+        deadline: Deadline,
+    ) -> dict[str, Any]:
+        patience = self._patience
+        async for again in stamina.retry_context(
+            on=retry_wait, attempts=patience.tries, timeout=None, wait_jitter=patience.jitter_s,
+            wait_initial=patience.first_wait_s, wait_max=patience.longest_wait_s,
+        ):  # fmt: skip
+            with again:
+                while True:
+                    try:
+                        return await self._try(body, headers, errand, deadline)
+                    except Transient as fault:
+                        # While nobody is answered it is not this request that is at fault: its
+                        # tries are not counted, and only its deadline ends it.
+                        if not self._breaker.is_open:
+                            raise fault.counted(errand.failures) from None
+        raise AssertionError("stamina returns or raises")
+
+    async def _try(
+        self,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str],
+        errand: _Errand,
+        deadline: Deadline,
+    ) -> dict[str, Any]:
+        with deadline.paused():
+            turn = await self._limiter.acquire()
+        probe = False
+        try:
+            probe = await self._breaker.admit(until=deadline.when)
+            errand.begins()
+            payload = await self._transport.exchange("POST", _PATH, body, headers=headers)
+        except Transient as fault:
+            errand.failed(fault)
+            self._blame(fault, turn=turn, probe=probe)
+            raise
+        except Refused:
+            self._breaker.worked(probe=probe)
+            raise
+        finally:
+            self._breaker.left(probe=probe)
+            self._limiter.release()
+        self._breaker.worked(probe=probe)
+        self._limiter.succeeded()
+        return payload
+
+    def _blame(self, fault: Transient, *, turn: int, probe: bool) -> None:
+        if fault.status in _TOO_BUSY:
+            self._limiter.refused(turn)
+        if (fault.wait_s or 0.0) > LONGEST_WAIT_S:
+            self._breaker.hold(fault, fault.wait_s or 0.0)
+        # A server that limits the rate is well, as long as one could ask more gently.
+        elif fault.status != 429 or self._limiter.limit == 1 or probe:
+            self._breaker.failed(fault, probe=probe)
 
     async def _offered_models(self) -> list[str]:
         """Model names, as far as the endpoint tells; many list none or not all."""
         try:
-            payload = await self._exchange("GET", "/models", None, attempts=_ATTEMPTS_OF_CHECK)
+            payload = await self._ask("GET", "/models")
         except Refused as refused:
             if refused.status in (404, 405):
                 return []
@@ -137,110 +229,58 @@ class ChatClient:
         return read_models(payload)
 
     async def _probe(self, offered: list[str]) -> None:
-        body = probe_body(self._model)
         try:
-            await self._exchange("POST", "/chat/completions", body, attempts=_ATTEMPTS_OF_CHECK)
+            await self._ask("POST", _PATH, probe_body(self._model))
         except Refused as refused:
             if refused.status not in (400, 404, 422) or not offered:
                 raise
             names = ", ".join(offered[:8]) + (", ..." if len(offered) > 8 else "")
             raise TeacherError(
-                f"The teacher at {self._base_url} has no model {self._model!r} ({refused});"
-                f" set teacher.model to one of: {one_line(names, 300)}.",
+                f"The teacher at {self._transport.base_url} has no model {self._model!r}"
+                f" ({refused}); set {self._section}.model to one of: {one_line(names, 300)}.",
                 before_start=True,
             ) from None
 
-    async def _exchange(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None,
-        *,
-        headers: Mapping[str, str] | None = None,
-        attempts: int = _ATTEMPTS,
+    async def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """One request with its retries. Raises the last Transient, Refused or TeacherError."""
-        last: Transient | None = None
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                async for attempt in stamina.retry_context(
-                    on=retry_wait, attempts=attempts, timeout=None,
-                    wait_initial=0.5, wait_max=30.0, wait_jitter=1.0,
-                ):  # fmt: skip
-                    with attempt:
-                        try:
-                            return await self._attempt(method, path, body, headers or {})
-                        except Transient as fault:
-                            last = fault.counted(attempt.num)
-                            raise last from None
-        except TimeoutError:
-            cause = f"; the last fault: {last}" if last else ""
-            raise Transient(
-                f"{method} {self._base_url}{path} did not end within {self._deadline_s:g} s{cause}"
-            ) from None
+        async for again in stamina.retry_context(
+            on=retry_wait, attempts=_TRIES_OF_CHECK, timeout=None, wait_initial=0.5
+        ):
+            with again:
+                try:
+                    return await self._transport.exchange(method, path, body)
+                except Transient as fault:
+                    raise fault.counted(again.num) from None
         raise AssertionError("stamina returns or raises")
 
-    async def _attempt(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None,
-        headers: Mapping[str, str],
-    ) -> dict[str, Any]:
-        what = f"{method} {self._base_url}{path}"
-        try:
-            async with (
-                asyncio.timeout(self._timeout_s),
-                self._http.stream(
-                    method, self._base_url + path, json=body, headers=headers
-                ) as response,
-            ):
-                content = await self._capped(response, what)
-        except TimeoutError:
-            raise Transient(f"{what} had no full answer within {self._timeout_s:g} s") from None
-        except httpx.RequestError as error:  # connecting, reading, a broken protocol or encoding
-            cause = f"{type(error).__name__} {self._key.redact(str(error))}".strip()
-            raise Transient(f"{what} failed with {cause}") from None
-        return self._judged(response, content, what)
-
-    async def _capped(self, response: httpx.Response, what: str) -> bytes:
-        content = bytearray()
-        async for chunk in response.aiter_bytes(65536):
-            content += chunk
-            if len(content) > MAX_BODY_BYTES:
-                raise TeacherError(
-                    f"{what} was answered with more than {MAX_BODY_BYTES} bytes, which is no chat"
-                    " completion; check teacher.base_url."
-                )
-        return bytes(content)
-
-    def _judged(self, response: httpx.Response, content: bytes, what: str) -> dict[str, Any]:
-        status = response.status_code
-        seen = (
-            one_line(self._key.redact(content.decode("utf-8", "replace"))[:1000]) or "an empty body"
+    def _too_late(self, errand: _Errand) -> Transient:
+        last = errand.last
+        cause = f"; the last fault: {last.counted(errand.failures)}" if last else ""
+        return Transient(
+            f"POST {self._transport.base_url}{_PATH} did not end within {self._deadline_s:g} s"
+            f"{cause}",
+            status=last.status if last else None,
         )
-        if status in _RETRIED or status >= 500:
-            wait_s = retry_after(response.headers)
-            if wait_s is not None and wait_s > LONGEST_WAIT_S:
-                raise Refused(
-                    f"{what} got HTTP {status} and is to wait {wait_s:.0f} s, longer than the"
-                    f" {LONGEST_WAIT_S:.0f} s that are waited for: {seen}",
-                    status=status,
-                )
-            raise Transient(f"{what} got HTTP {status}: {seen}", wait_s=wait_s)
-        if not 200 <= status < 300:
-            target = response.headers.get("location")
-            moved = f" (a redirect to {one_line(self._key.redact(target))})" if target else ""
-            raise Refused(f"{what} got HTTP {status}{moved}: {seen}", status=status)
-        try:
-            payload = json.loads(content)
-        except (ValueError, RecursionError):
-            kind = "a web page" if content.lstrip()[:1] == b"<" else "no JSON"
-            raise Transient(f"{what} was answered with {kind}: {seen}", status=status) from None
-        if not isinstance(payload, dict):
-            raise Transient(f"{what} was answered with no JSON object: {seen}", status=status)
-        return payload
 
-    def _sentence(self, fault: Transient | Refused) -> str:
-        hint = advice(fault, key_hint=self._key.hint)
+    def _sentence(self, fault: Transient | Refused | Unavailable) -> str:
+        hint = advice(fault, key_hint=self._transport.key.hint, section=self._section)
         return f"The teacher {self._model!r} cannot be used: {fault}; {hint}."
+
+
+class _Errand:
+    """How far one request has come."""
+
+    def __init__(self, before_sending: Callable[[], None] | None) -> None:
+        self._before_sending = before_sending
+        self.failures = 0
+        self.last: Transient | None = None
+
+    def begins(self) -> None:
+        if self._before_sending is not None:
+            self._before_sending()
+            self._before_sending = None
+
+    def failed(self, fault: Transient) -> None:
+        self.failures += 1
+        self.last = fault

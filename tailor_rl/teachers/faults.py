@@ -1,8 +1,9 @@
 """What can go wrong with one HTTP exchange, and how long to wait before the next try.
 
 TeacherError
-`-- UnusableAnswer     paid for, but no text came: a matter of this one question
-Transient, Refused     inside the client only: worth another try, and not
+|-- UnusableAnswer                 paid for, but no text came: a matter of this one question
+`-- BudgetSpent                    not paid for: the budget of the run forbids it
+Transient, Refused, Unavailable    inside the client only: worth another try, not, not for now
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from tailor_rl.errors import TeacherError
 from tailor_rl.protocols import TeacherReply
 
-LONGEST_WAIT_S = 120.0
+LONGEST_WAIT_S = 120.0  # that a server may ask for; more opens the circuit
 _log = logging.getLogger(__name__)
 
 
@@ -34,6 +35,13 @@ class UnusableAnswer(TeacherError):
         return (UnusableAnswer, (str(self), self.reply))
 
 
+class BudgetSpent(TeacherError):
+    """No answer is bought any more. Those that are in the purchase book are still given."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (BudgetSpent, (str(self),))
+
+
 class Transient(Exception):
     """A fault that may pass. `wait_s`: what the server asked for; no `status`: no answer came."""
 
@@ -44,23 +52,32 @@ class Transient(Exception):
         self.wait_s = wait_s
         self.status = status
 
-    def counted(self, attempts: int) -> Transient:
+    def counted(self, tries: int) -> Transient:
         """The same fault, saying at which try it happened."""
-        times = "" if attempts == 1 else f" (try {attempts})"
+        times = "" if tries == 1 else f" (try {tries})"
         return Transient(f"{self}{times}", wait_s=self.wait_s, status=self.status)
 
 
 class Refused(Exception):
-    """An answer that no repetition will change."""
+    """An answer that no repetition will change. `seen`: the server's words at more length."""
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, seen: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.seen = seen
+
+
+class Unavailable(Exception):
+    """The circuit to an endpoint is open for longer than a request can wait."""
+
+    def __init__(self, message: str, *, status: int | None) -> None:
         super().__init__(message)
         self.status = status
 
 
 def retry_wait(error: Exception) -> bool | float:
     """stamina's hook: False gives up, True backs off, a number waits that many seconds."""
-    if not isinstance(error, Transient):
+    if not isinstance(error, Transient) or (error.wait_s or 0.0) > LONGEST_WAIT_S:
         return False
     _log.info("%s; trying again", error)
     return True if error.wait_s is None else error.wait_s
@@ -80,7 +97,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return seconds
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)
@@ -88,23 +105,27 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return left if left > 0 else None
 
 
-def advice(fault: Transient | Refused, *, key_hint: str) -> str:
-    """What a person can do about a fault, in half a sentence."""
+def advice(
+    fault: Transient | Refused | Unavailable, *, key_hint: str, section: str = "teacher"
+) -> str:
+    """What a person can do about a fault, in half a sentence. `section`: of the recipe."""
     match fault.status:
         case None:
-            return "check teacher.base_url and that the server runs"
+            return f"check {section}.base_url and that the server runs"
         case 401 | 403:
             return key_hint
+        case 402:
+            return "check the balance of the account, and resume the run"
         case 404 | 405:
-            return "check teacher.model and teacher.base_url, which usually ends in /v1"
+            return f"check {section}.model and {section}.base_url, which usually ends in /v1"
         case 429:
             return "check the quota, or lower teacher.requests_in_flight and resume the run"
         case status if status >= 500 or status in (408, 409):
             return "the server is at fault or overloaded; resume the run later"
         case status if status >= 400:
-            return "check teacher.model and whether it takes this temperature and max_tokens"
+            return f"check {section}.model and whether it takes this temperature and max_tokens"
         case _:
-            return "check teacher.base_url, which usually ends in /v1"
+            return f"check {section}.base_url, which usually ends in /v1"
 
 
 def _number(value: str | None) -> float | None:

@@ -10,6 +10,8 @@ from pydantic import SecretStr
 
 from tailor_rl.errors import TeacherError
 
+_SECRET_LENGTH = 12
+
 
 class ApiKey(httpx.Auth):
     """Sends `Authorization: Bearer KEY` if the environment variable is set, nothing if not."""
@@ -37,6 +39,13 @@ class ApiKey(httpx.Auth):
     def redact(self, text: str) -> str:
         """A server's words without the key, which some servers repeat in their errors."""
         return text.replace(self._secret.get_secret_value(), "[key]") if self._secret else text
+
+    def redacted(self, content: bytes) -> bytes:
+        """A server's whole answer without the key. A short key is no secret but a placeholder such
+        as "EMPTY", and a word of ordinary answers.
+        """
+        secret = self._secret.get_secret_value().encode()
+        return content.replace(secret, b"[key]") if len(secret) >= _SECRET_LENGTH else content
 
     @property
     def hint(self) -> str:

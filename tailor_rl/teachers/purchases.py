@@ -5,7 +5,8 @@ killed in between leaves `sent`: whether that answer was charged is unknown, the
 again, and the row counts it in `times_sent`.
 
 SQLite in WAL mode on a local disk: several processes of one host may share the file. A commit
-survives the death of the process (not, without a sync, the loss of power).
+survives the death of the process (not, without a sync, the loss of power). A book of an earlier
+version gets the columns that it lacks.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tailor_rl.errors import RunFolderError
 from tailor_rl.protocols import TeacherReply, TeacherRequest
 
 _BUSY_TIMEOUT_S = 20.0
+_VERSION = 1  # of the file; 0 had neither seconds, retries and cost nor a total
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS purchases (
     key TEXT PRIMARY KEY,
@@ -34,6 +36,17 @@ CREATE TABLE IF NOT EXISTS purchases (
     completion_tokens INTEGER NOT NULL DEFAULT 0
 )
 """
+# The total stands in a row of its own: a budget asks for it before every purchase, and a sum over
+# a long book would take as long as the purchase.
+_UPGRADE = (
+    "ALTER TABLE purchases ADD COLUMN retries INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE purchases ADD COLUMN seconds REAL NOT NULL DEFAULT 0",
+    "ALTER TABLE purchases ADD COLUMN cost REAL NOT NULL DEFAULT 0",
+    "CREATE TABLE total (tokens INTEGER NOT NULL, money REAL NOT NULL)",
+    "INSERT INTO total SELECT COALESCE(SUM(prompt_tokens + completion_tokens), 0), 0"
+    " FROM purchases",
+)
+_ANSWER = "text, model, finish_reason, prompt_tokens, completion_tokens, retries, seconds, cost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +58,22 @@ class Spent:
     completion_tokens: int
     unusable: int  # paid answers without a text
     sent_again: int  # requests repeated after a kill: at most this many were paid for twice
+    retries: int = 0
+    seconds: float = 0.0  # of all requests, though many waited at the same time
+    cost: float = 0.0  # money, by the prices of the day
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What all purposes together have cost so far."""
+
+    tokens: int
+    money: float
 
 
 def purchase_key(model: str, request: TeacherRequest) -> str:
     """Names a purchase: equal for equal questions to the same model, wherever it is served."""
-    fields = [
+    fields: list[object] = [
         model,
         request.system,
         request.prompt,
@@ -57,6 +81,8 @@ def purchase_key(model: str, request: TeacherRequest) -> str:
         request.max_tokens,
         request.sample,
     ]
+    if request.schema:
+        fields.append(request.schema)
     return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
 
 
@@ -72,21 +98,29 @@ class PurchaseBook:
             )
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute(_SCHEMA)
+            with self._transaction():
+                self._prepare()
 
     def find(self, key: str) -> TeacherReply | None:
         """The finished answer to a purchase, marked as not paid for now."""
         with self._explained():
             row = self._db.execute(
-                "SELECT text, model, finish_reason, prompt_tokens, completion_tokens"
-                " FROM purchases WHERE key = ? AND state = 'received'",
-                (key,),
+                f"SELECT {_ANSWER} FROM purchases WHERE key = ? AND state = 'received'", (key,)
             ).fetchone()
         if row is None:
             return None
-        text, model, finish_reason, prompt_tokens, completion_tokens = row
+        text, model, finish_reason, prompt_tokens, completion_tokens, *spent = row
+        retries, seconds, cost = spent
         return TeacherReply(
-            text, model, finish_reason, prompt_tokens, completion_tokens, paid=False
+            text,
+            model,
+            finish_reason,
+            prompt_tokens,
+            completion_tokens,
+            paid=False,
+            retries=retries,
+            seconds=seconds,
+            cost=cost,
         )
 
     def sent(self, key: str, *, model: str, request: TeacherRequest) -> None:
@@ -99,6 +133,8 @@ class PurchaseBook:
             "max_tokens": request.max_tokens,
             "sample": request.sample,
         }
+        if request.schema:
+            asked["schema"] = request.schema
         with self._explained():
             self._db.execute(
                 "INSERT INTO purchases (key, purpose, request, times_sent, state)"
@@ -108,34 +144,71 @@ class PurchaseBook:
             )
 
     def received(self, key: str, reply: TeacherReply) -> None:
-        """Write down the answer to a request that `sent` has announced."""
-        with self._explained():
+        """Write down the answer to a request that `sent` has announced, and what it cost."""
+        answer = (
+            reply.text,
+            reply.model,
+            reply.finish_reason,
+            reply.prompt_tokens,
+            reply.completion_tokens,
+            reply.retries,
+            reply.seconds,
+            reply.cost,
+        )
+        with self._explained(), self._transaction():
             done = self._db.execute(
-                "UPDATE purchases SET state = 'received', text = ?, model = ?, finish_reason = ?,"
-                " prompt_tokens = ?, completion_tokens = ? WHERE key = ?",
-                (
-                    reply.text,
-                    reply.model,
-                    reply.finish_reason,
-                    reply.prompt_tokens,
-                    reply.completion_tokens,
-                    key,
-                ),
+                f"UPDATE purchases SET state = 'received', ({_ANSWER}) = (?, ?, ?, ?, ?, ?, ?, ?)"
+                " WHERE key = ?",
+                (*answer, key),
+            )
+            self._db.execute(
+                "UPDATE total SET tokens = tokens + ?, money = money + ?",
+                (reply.prompt_tokens + reply.completion_tokens, reply.cost),
             )
         assert done.rowcount == 1, f"purchase {key} was received but never sent"
 
     def spent(self) -> dict[str, Spent]:
-        """Requests and tokens by purpose, of everybody who ever wrote to this file."""
+        """What each purpose has cost, of everybody who ever wrote to this file."""
         with self._explained():
             rows = self._db.execute(
                 "SELECT purpose, SUM(state = 'received'), SUM(prompt_tokens),"
                 " SUM(completion_tokens), SUM(state = 'received' AND TRIM(text) = ''),"
-                " SUM(times_sent - 1) FROM purchases GROUP BY purpose ORDER BY purpose"
+                " SUM(times_sent - 1), SUM(retries), SUM(seconds), SUM(cost)"
+                " FROM purchases GROUP BY purpose ORDER BY purpose"
             ).fetchall()
         return {purpose: Spent(*counts) for purpose, *counts in rows}
 
+    def total(self) -> Total:
+        """Tokens and money of all purposes, quickly."""
+        with self._explained():
+            return Total(*self._db.execute("SELECT tokens, money FROM total").fetchone())
+
     def close(self) -> None:
         self._db.close()
+
+    def _prepare(self) -> None:
+        self._db.execute(_SCHEMA)
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version > _VERSION:
+            raise RunFolderError(
+                f"The purchase book {self._path} was written by a later version of this program"
+                f" (its format is {version}, this one knows {_VERSION}); use that version."
+            )
+        if version < _VERSION:
+            for statement in _UPGRADE:
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {_VERSION}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if self._db.in_transaction:  # a full disk ends it already
+                self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

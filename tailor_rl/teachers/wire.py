@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,9 +12,15 @@ from tailor_rl.printable import one_line
 from tailor_rl.protocols import TeacherReply, TeacherRequest
 from tailor_rl.teachers.faults import UnusableAnswer
 
+# Parameters of a request that some servers refuse and whose absence changes no question.
+OPTIONAL = frozenset({"seed", "response_format"})
 
-def checked_url(base_url: str) -> str:
-    """The URL without a last slash. Raises TeacherError for one that is not plain http(s)."""
+
+def checked_url(base_url: str, *, section: str = "teacher") -> str:
+    """The URL without a last slash. Raises TeacherError for one that is not plain http(s).
+
+    `section` is where in the recipe it stands.
+    """
     url = base_url.rstrip("/")
     try:
         parts = urlsplit(url)
@@ -23,21 +30,26 @@ def checked_url(base_url: str) -> str:
         readable = False
     if not readable:
         raise TeacherError(
-            f"teacher.base_url is {one_line(_without_user(base_url))!r}; it must begin with http://"
+            f"{section}.base_url is {one_line(_without_user(base_url))!r}; it must begin with http://"
             " or https:// and name a host, e.g. https://api.example.com/v1.",
             before_start=True,
         )
     if parts.username or parts.password or parts.query or parts.fragment:
         raise TeacherError(
-            f"teacher.base_url for {parts.hostname} holds a user name, password or query, which"
-            " would end up in logs; put the key into the variable named by teacher.api_key_env.",
+            f"{section}.base_url for {parts.hostname} holds a user name, password or query, which"
+            f" would end up in logs; put the key into the variable named by {section}.api_key_env.",
             before_start=True,
         )
     return url
 
 
-def request_body(model: str, request: TeacherRequest, *, with_seed: bool) -> dict[str, Any]:
-    """The body of a POST. Its seed is the sample number: a server that heeds it repeats itself."""
+def request_body(
+    model: str, request: TeacherRequest, *, without: Collection[str] = ()
+) -> dict[str, Any]:
+    """The body of a POST, without those of the `OPTIONAL` parameters that a server refuses.
+
+    Its seed is the sample number: a server that heeds it repeats itself.
+    """
     body: dict[str, Any] = {
         "model": model,
         "messages": [
@@ -46,10 +58,12 @@ def request_body(model: str, request: TeacherRequest, *, with_seed: bool) -> dic
         ],
         "temperature": request.temperature,
         "max_tokens": request.max_tokens,
+        "seed": request.sample,
     }
-    if with_seed:
-        body["seed"] = request.sample
-    return body
+    if request.schema:
+        form = {"name": "answer", "schema": json.loads(request.schema), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": form}
+    return {name: value for name, value in body.items() if name not in without}
 
 
 def probe_body(model: str) -> dict[str, Any]:

@@ -19,7 +19,8 @@ import typer
 from tailor_rl.cli import main
 from tailor_rl.cli_run import Prepared, Request, execute, make_request
 from tailor_rl.cli_status import as_text, read_status
-from tailor_rl.config.load import PROJECT_ROOT, read_toml, resolve_config
+from tailor_rl.config.load import read_toml, resolve_config
+from tailor_rl.config.paths import PROJECT_ROOT
 from tailor_rl.errors import ConfigError, EngineError, TeacherError
 from tailor_rl.runs.folder import RunFolder
 from tailor_rl.runs.journal import RunJournal

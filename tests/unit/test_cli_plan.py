@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tailor_rl.cli_plan import forecast, plan_lines
+from tailor_rl.cli_plan import plan_lines
+from tailor_rl.config.forecast import forecast
 from tailor_rl.config.load import load_config
 from tests.small_recipes import TWO_CORES, write_recipe
 

@@ -16,6 +16,7 @@ from tailor_rl.config.load import (
     resolve_config,
     to_toml,
 )
+from tailor_rl.errors import ConfigError
 from tests.small_recipes import RECIPE, TWO_CORES, refused, write_checkpoint, write_recipe
 
 
@@ -195,3 +196,48 @@ def test_each_split_has_its_number_of_problems(tmp_path: Path) -> None:
     assert [asked.problems_of(s) for s in ("test", "ood/people-4", "validation")] == [9, 9, 3]
     fewer = load_config(write_recipe(tmp_path), [*overrides, "evaluation.num_ood_problems=4"])
     assert [fewer.evaluation.problems_of(s) for s in ("test", "ood/people-4")] == [9, 4]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+BASE = """
+student = "s"
+[task]
+name = "knights"
+[task.options]
+people = [2]
+[rl]
+num_steps = 7
+"""
+ABOVE = """
+extends = "base.toml"
+[rl]
+group_size = 4
+[task.options]
+leaf_share = 0.5
+"""
+
+
+def test_a_recipe_may_extend_another_and_changes_only_what_it_names(tmp_path: Path) -> None:
+    write(tmp_path / "base.toml", BASE)
+    config = load_config(write(tmp_path / "above.toml", ABOVE))
+    assert (config.rl.num_steps, config.rl.group_size) == (7, 4)
+    assert config.task.options == {"people": [2], "leaf_share": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('extends = "missing.toml"', "there is no recipe"),
+        ("extends = 3", r"extends = 3 in .*: it must be the path of a recipe"),
+        ('extends = "self.toml"', "which extends it in turn"),
+    ],
+)
+def test_a_recipe_that_cannot_extend_is_one_sentence(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        load_config(write(tmp_path / "self.toml", text))

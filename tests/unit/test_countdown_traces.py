@@ -11,7 +11,7 @@ from typing import Literal
 
 import pytest
 
-from tailor_rl.tasks.countdown.behaviours import count_behaviours
+from tailor_rl.measures.habits import count_habits as count_behaviours
 from tailor_rl.tasks.countdown.expressions import read_expression
 from tailor_rl.tasks.countdown.task import Countdown, given
 from tailor_rl.tasks.countdown.traces import Solver, Style, rule_based

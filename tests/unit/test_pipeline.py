@@ -5,23 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tailor_rl.config.schema import (
-    AttemptConfig,
-    DemonstrationConfig,
-    EvaluationConfig,
-    Initialisation,
-    PrimitiveConfig,
-    RLConfig,
-    RunConfig,
-    SFTConfig,
-    TaskConfig,
-)
+from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import GradeError, RunFolderError
 from tailor_rl.pipeline import tailor
 from tailor_rl.runs.folder import RunFolder
@@ -39,90 +28,8 @@ from tests.fakes import (
     FakeTokens,
     Fault,
     Killed,
-    PurchaseBook,
-    Records,
 )
-
-
-def make_config(
-    *, initialisation: Initialisation = "tailor", max_lag: int = 0, overlong_buffer: int = 0
-) -> RunConfig:
-    return RunConfig(
-        student="fake",
-        initialisation=initialisation,
-        task=TaskConfig(name="addition"),
-        attempts=AttemptConfig(num_problems=3, samples_per_problem=2),
-        primitives=PrimitiveConfig(
-            num_primitives=3, attempts_per_request=2, primitives_per_request=2, max_requests=4
-        ),
-        demonstrations=DemonstrationConfig(num_problems=5),
-        sft=SFTConfig(epochs=2, batch_size=2),
-        rl=RLConfig(
-            num_steps=4,
-            groups_per_step=2,
-            group_size=2,
-            max_tokens=8,
-            max_lag=max_lag,
-            checkpoint_every=3,
-            keep_checkpoints=1,
-            overlong_buffer=overlong_buffer,
-        ),
-        evaluation=EvaluationConfig(
-            num_problems=3,
-            samples_per_problem=1,
-            max_tokens=8,
-            every=2,
-            num_validation_problems=2,
-        ),
-    )
-
-
-@dataclass
-class Life:
-    """All that outlives a process."""
-
-    records: Records
-    book: PurchaseBook
-
-    @classmethod
-    def new(cls, folder: Path) -> Life:
-        return cls(Records(folder), PurchaseBook())
-
-    def live(
-        self, cfg: RunConfig, *, fault: Fault | None = None, task: FakeTask | None = None
-    ) -> tuple[WeightVersion, FakeLearner]:
-        """One process: every part is new but for what is on disk."""
-        learner = FakeLearner(fault)
-        work = tailor(
-            cfg,
-            task=task or FakeTask(),
-            teacher=FakeTeacher(self.book, fault),
-            pool=FakePool(fault=fault),
-            grader=FakeGrader(task),
-            learner=learner,
-            tokens=FakeTokens(),
-            journal=FakeJournal(self.records, fault),
-        )
-        return asyncio.run(work), learner
-
-    def rows(self, name: str) -> list[dict[str, Any]]:
-        return self.records.files.get(name, [])
-
-    def keys(self, name: str) -> list[tuple[Any, ...]]:
-        fields = ("stage", "step", "split", "metric", "k")
-        return [tuple(row[f] for f in fields if f in row) for row in self.rows(name)]
-
-    def lasting(self) -> dict[str, Any]:
-        """Every file, without what differs between two runs: seconds."""
-        return {
-            name: sorted((_untimed(row) for row in rows), key=repr)
-            for name, rows in self.records.files.items()
-        }
-
-
-def _untimed(row: dict[str, Any]) -> dict[str, Any]:
-    timed = ("seconds", "learner_seconds", "tokens_per_s", "time")
-    return {key: value for key, value in row.items() if not key.startswith(timed)}
+from tests.lives import Life, make_config, untimed
 
 
 def test_a_run_measures_base_sft_and_rl_and_leaves_everything_behind(tmp_path: Path) -> None:
@@ -252,7 +159,7 @@ def test_long_answers_are_punished_in_what_is_learnt_and_not_in_what_is_reported
 
 @pytest.mark.parametrize("initialisation", ["tailor", "rule_based", "none"])
 def test_a_finished_run_that_is_resumed_does_nothing_again(
-    tmp_path: Path, initialisation: Initialisation
+    tmp_path: Path, initialisation: str
 ) -> None:
     life = Life.new(tmp_path)
     weights, _ = life.live(make_config(initialisation=initialisation))
@@ -332,7 +239,7 @@ def test_a_kill_changes_nothing_in_a_real_run_folder_either(tmp_path: Path) -> N
         asyncio.run(work)
         path = folder.path
         rows = {str(p.relative_to(path)): read_rows(p) for p in path.rglob("*.jsonl")}
-        untimed = {name: [_untimed(row) for row in rows[name]] for name in rows}
+        untimed = {name: [untimed(row) for row in rows[name]] for name in rows}
         return {name: sorted(untimed[name], key=repr) for name in untimed}
 
     for name in ("whole", "killed"):

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from tailor_rl.errors import GradeError, TeacherError
+from tailor_rl.primitives.assign import following, unguided
 from tailor_rl.primitives.demonstrate import DemonstrationCounts, demonstrate
 from tailor_rl.protocols import TeacherReply, TeacherRequest
-from tailor_rl.teachers.faults import UnusableAnswer
-from tailor_rl.teachers.prompts import parse_demonstrate_prompt
+from tailor_rl.teachers.faults import BudgetSpent, UnusableAnswer
+from tailor_rl.teachers.prompts import Prompts, parse_demonstrate_prompt
 from tailor_rl.types import Demonstration, Primitive, Problem
 from tests.fakes import FakeGrader, FakeTask
 
+PROMPTS = Prompts()
 Say = Callable[[str, str | None, int], str]
 
 
@@ -25,11 +27,14 @@ class FakeTeacher:
 
     name = "fake"
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Say, *, budget: int = 1_000_000) -> None:
         self._say = say
+        self._budget = budget
         self.requests: list[TeacherRequest] = []
 
     async def complete(self, request: TeacherRequest) -> TeacherReply:
+        if len(self.requests) >= self._budget:
+            raise BudgetSpent("the budget is spent")
         self.requests.append(request)
         await asyncio.sleep(0.01 / len(self.requests))
         asked = parse_demonstrate_prompt(request.prompt)
@@ -64,13 +69,14 @@ async def made(
     teacher: FakeTeacher, num_problems: int, num_primitives: int, **changed: Any
 ) -> tuple[list[Demonstration], DemonstrationCounts]:
     settings: dict[str, Any] = {
-        "temperature": 0.4, "max_tries": 3, "seed": 0, "max_tokens": 99,
-        "task": LastWord(), "order": 1, **changed,
+        "temperature": 0.4, "max_tries": 3, "max_tokens": 99, "keep": "correct",
+        "task": LastWord(), "order": 1, "seed": 0, **changed,
     }  # fmt: skip
     chosen: Sequence[Problem] = problems(num_problems)[:: settings.pop("order")]
-    return await demonstrate(
-        chosen, primitives(num_primitives), teacher, FakeGrader(settings.pop("task")), **settings
-    )
+    seed, grader = settings.pop("seed"), FakeGrader(settings.pop("task"))
+    known = primitives(num_primitives)
+    guides = following(PROMPTS, known, chosen, seed=seed) if known else unguided(PROMPTS)
+    return await demonstrate(chosen, guides, teacher, grader, **settings)
 
 
 async def test_one_right_trace_a_problem_in_the_order_of_the_problems() -> None:
@@ -82,6 +88,8 @@ async def test_one_right_trace_a_problem_in_the_order_of_the_problems() -> None:
     first = kept[0]
     assert (first.prompt, first.trace) == ("0 + 1 = ?", "I think, so it is 1")
     assert (first.reward, first.origin, first.prompt_tokens) == (1.0, "teacher", 3)
+    assert (first.teacher, first.temperature) == ("fake", 0.4)
+    assert first.prompt_version == PROMPTS.versions["demonstrate"]
     assert len({d.id for d in kept}) == 20
 
 
@@ -117,7 +125,7 @@ async def test_the_draw_depends_on_the_seed_and_not_on_the_order_of_problems() -
 async def test_another_try_follows_another_primitive() -> None:
     teacher = FakeTeacher(lambda p, i, sample: solve(p, i, sample) if sample == 2 else "wrong 0")
     kept, counts = await made(teacher, 5, 3)
-    assert (len(kept), counts.wrong, counts.requests) == (5, 10, 15)
+    assert (len(kept), counts.refused, counts.requests) == (5, 10, 15)
     tried: dict[str, set[str | None]] = {}
     for request in teacher.requests:
         asked = parse_demonstrate_prompt(request.prompt)
@@ -136,7 +144,7 @@ async def test_a_problem_without_a_right_trace_is_given_up_and_counted() -> None
     teacher = FakeTeacher(lambda p, i, s: "wrong 0" if p.startswith("3") else solve(p, i, s))
     kept, counts = await made(teacher, 6, 2, max_tries=2)
     assert [d.problem_id for d in kept] == [p.id for p in problems(6) if p.id[-1] != "3"]
-    assert (counts.kept, counts.given_up, counts.wrong, counts.requests) == (5, 1, 2, 7)
+    assert (counts.kept, counts.given_up, counts.refused, counts.requests) == (5, 1, 2, 7)
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "it is <|im_end|> 1", "it is \x00 1"])
@@ -144,7 +152,7 @@ async def test_an_unusable_answer_is_never_kept_and_its_cost_is_counted(text: st
     teacher = FakeTeacher(lambda p, i, sample: text if sample == 0 else solve(p, i, sample))
     kept, counts = await made(teacher, 1, 2)
     assert kept[0].trace == "I think, so it is 1"
-    assert (counts.unusable, counts.wrong, counts.requests) == (1, 0, 2)
+    assert (counts.unusable, counts.refused, counts.requests) == (1, 0, 2)
     assert (counts.prompt_tokens, counts.completion_tokens) == (6, 4)
 
 
@@ -179,3 +187,41 @@ async def test_each_demonstration_and_every_problem_is_reported_when_it_is_done(
     )
     assert sorted(d.id for d in reported) == sorted(d.id for d in kept) and len(kept) == 2
     assert [t[:2] for t in told] == [(1, 3), (2, 3), (3, 3)]
+
+
+def sometimes(problem: str, instruction: str | None, sample: int) -> str:
+    """Even problems are solved at the second try, odd ones at the first."""
+    return "wrong 0" if int(problem.split()[0]) % 2 == sample else solve(problem, None, sample)
+
+
+@pytest.mark.parametrize(
+    ("keep", "rewards", "requests"),
+    [
+        ("correct", [1.0, 1.0, 1.0, 1.0], 6),
+        ("all", [0.0, 1.0, 0.0, 1.0], 4),
+        ("wrong", [0.0, 0.0, 0.0, 0.0], 6),
+    ],
+)
+async def test_the_policy_decides_which_grades_are_kept_and_when_to_try_again(
+    keep: str, rewards: list[float], requests: int
+) -> None:
+    teacher = FakeTeacher(sometimes)
+    kept, counts = await made(teacher, 4, 2, keep=keep)
+    assert [d.reward for d in kept] == rewards
+    assert (counts.requests, counts.refused) == (requests, requests - 4)
+
+
+async def test_where_nothing_is_wrong_a_set_of_wrong_traces_is_an_error_with_the_fix() -> None:
+    with pytest.raises(TeacherError, match=r"is wrong, as demonstrations.keep asks: raise"):
+        await made(FakeTeacher(solve), 3, 2, keep="wrong")
+
+
+async def test_a_spent_budget_ends_the_stage_with_what_there_is() -> None:
+    kept, counts = await made(FakeTeacher(solve, budget=7), 20, 4)
+    assert (len(kept), counts.unbought, counts.given_up) == (7, 13, 0)
+    assert counts.stopped == "the budget is spent"
+
+
+async def test_a_budget_that_buys_nothing_is_an_error() -> None:
+    with pytest.raises(BudgetSpent, match="the budget is spent"):
+        await made(FakeTeacher(solve, budget=0), 5, 2)

@@ -1,20 +1,28 @@
-"""Laws of discovery and of the library, with a hand-written teacher."""
+"""Laws of discovery, with a hand-written teacher."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from tailor_rl.errors import TeacherError
-from tailor_rl.primitives.discover import discover
-from tailor_rl.primitives.library import copies, is_new, mean_similarity, to_markdown
+from tailor_rl.primitives.discover import Discovery, discover
 from tailor_rl.protocols import TeacherReply, TeacherRequest
-from tailor_rl.teachers.faults import UnusableAnswer
-from tailor_rl.teachers.prompts import Draft, format_primitives, parse_discover_prompt
+from tailor_rl.teachers.faults import BudgetSpent, UnusableAnswer
+from tailor_rl.teachers.prompts import (
+    PRIMITIVES_SCHEMA,
+    Draft,
+    Prompts,
+    format_primitives,
+    parse_discover_prompt,
+)
 from tailor_rl.types import Attempt, Primitive
+
+PROMPTS = Prompts()
 
 ADVICE = (
     "Restate every claim in your own words before you reason about it.",
@@ -31,8 +39,14 @@ class FakeTeacher:
 
     name = "fake"
 
-    def __init__(self, say: Callable[[int, TeacherRequest], str], finish_reason: str = "stop"):
+    def __init__(
+        self,
+        say: Callable[[int, TeacherRequest], str],
+        finish_reason: str = "stop",
+        model: str = "fake-model",
+    ):
         self._say = say
+        self._model = model
         self._finish_reason = finish_reason
         self.requests: list[TeacherRequest] = []
 
@@ -41,7 +55,7 @@ class FakeTeacher:
         self.requests.append(request)
         await asyncio.sleep(0.01 / (number + 1))
         text = self._say(number, request)
-        reply = TeacherReply(text, "fake", self._finish_reason, 1, 1, True)
+        reply = TeacherReply(text, self._model, self._finish_reason, 5, 3, True)
         if not text:
             raise UnusableAnswer("nothing came", reply)
         return reply
@@ -63,13 +77,17 @@ def attempts(num_wrong: int, num_right: int) -> list[Attempt]:
     ]  # fmt: skip
 
 
-async def found(teacher: FakeTeacher, shown: Sequence[Attempt], **changed: Any) -> list[Primitive]:
+async def discovery(teacher: FakeTeacher, shown: Sequence[Attempt], **changed: Any) -> Discovery:
     settings: dict[str, Any] = {
-        "num_primitives": 4, "attempts_per_request": 6, "primitives_per_request": 2,
-        "max_requests": 10, "temperature": 0.8, "max_similarity": 90.0, "seed": 0,
-        "max_tokens": 99, **changed,
+        "prompts": PROMPTS, "num_primitives": 4, "attempts_per_request": 6,
+        "primitives_per_request": 2, "max_requests": 10, "temperature": 0.8,
+        "max_similarity": 90.0, "seed": 0, "max_tokens": 99, **changed,
     }  # fmt: skip
     return await discover(shown, teacher, **settings)
+
+
+async def found(teacher: FakeTeacher, shown: Sequence[Attempt], **changed: Any) -> list[Primitive]:
+    return (await discovery(teacher, shown, **changed)).primitives
 
 
 def two_more(number: int, request: TeacherRequest) -> str:
@@ -86,7 +104,8 @@ async def test_primitives_are_numbered_in_the_order_of_asking_and_know_their_sou
     for primitive, request in zip(primitives[::2], teacher.requests, strict=True):
         prompts = [a.problem for a in parse_discover_prompt(request.prompt).attempts]
         assert primitive.source_attempt_ids == tuple(by_prompt[p] for p in prompts)
-        assert (primitive.teacher, primitive.temperature) == ("fake", 0.8)
+        assert (primitive.teacher, primitive.temperature) == ("fake-model", 0.8)
+        assert primitive.prompt_version == PROMPTS.versions["discover"]
         assert primitive.targets == "Some pattern."
 
 
@@ -135,6 +154,47 @@ async def test_garbage_is_asked_again_about_the_same_attempts_under_another_numb
     shown = [parse_discover_prompt(r.prompt).attempts for r in teacher.requests]
     assert len(shown) == 3 and shown[2] == shown[0] != shown[1]
     assert [r.sample for r in teacher.requests] == [0, 1, 2]
+    assert "could not be used" not in teacher.requests[0].prompt
+    assert "it held no primitive in the form" in teacher.requests[2].prompt
+
+
+async def test_garbage_is_asked_about_once_more_and_then_given_up() -> None:
+    def say(number: int, request: TeacherRequest) -> str:
+        prompts = {a.problem for a in parse_discover_prompt(request.prompt).attempts}
+        return "?" if "problem 0" in prompts else two_more(number, request)
+
+    teacher = FakeTeacher(say)
+    # Two attempts a request, in turn: 0 with 1, 2 with 3, and so on round.
+    made = await discovery(
+        teacher, attempts(8, 0), attempts_per_request=2, num_primitives=6, max_requests=12
+    )
+    shown = [parse_discover_prompt(r.prompt).attempts for r in teacher.requests]
+    again = [i for i, r in enumerate(teacher.requests) if "could not be used" in r.prompt]
+    assert len(again) == made.counts.asked_again == made.counts.given_up >= 1
+    assert made.counts.unreadable == 2 * len(again)
+    assert len({r.sample for r in teacher.requests}) == len(shown) == made.counts.requests
+    assert len(made.primitives) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "says"),
+    [
+        ("", "stop", "it held no text."),
+        ("I am sorry.", "stop", "it held no primitive in the form that was asked for."),
+        ("Well, to begin with", "length", "it was cut off at the length limit"),
+        (drafts("Too short."), "stop", "because the instruction has 10 characters, not 20 to 800."),
+        (drafts("problem 1 problem 2"), "stop", "the instruction has 19 characters"),
+    ],
+)
+async def test_what_was_wrong_is_said_when_it_is_asked_again(
+    text: str, finish_reason: str, says: str
+) -> None:
+    teacher = FakeTeacher(lambda *_: text, finish_reason=finish_reason)
+    with pytest.raises(TeacherError):
+        await found(teacher, attempts(3, 3), num_primitives=1, max_requests=2)
+    first, second = teacher.requests
+    assert says not in first.prompt and says in second.prompt
+    assert second.prompt.startswith(first.prompt)
 
 
 @pytest.mark.parametrize("text", ["", "I can't \x1b[31mhelp", drafts("problem 1 problem 2")])
@@ -154,12 +214,73 @@ async def test_nothing_found_is_an_error() -> None:
         await found(FakeTeacher(two_more), [])
 
 
-async def test_a_copied_problem_is_no_primitive() -> None:
+async def test_what_copies_or_gives_away_is_refused_by_name() -> None:
     problem = "Alice says that Bob is a knave. Bob says that both of them are knights."
-    shown = [Attempt("a", "p", problem, "?", 0.0, "stop", 1)]
-    teacher = FakeTeacher(lambda *_: drafts(problem[10:], ADVICE[1]))
-    primitives = await found(teacher, shown, num_primitives=1)
-    assert [p.instruction for p in primitives] == [ADVICE[1]]
+    answer = "I took Alice for a knight, and then Bob had to be a knave, as she said."
+    right = "Suppose so.\nAlice is a knight and Bob is a knave."
+    shown = [
+        Attempt("a", "p", problem, answer, 0.0, "stop", 1),
+        Attempt("b", "p", problem, right, 1.0, "stop", 1),
+    ]
+    texts = (
+        problem[10:], answer[10:], "Say that Alice is a knight and Bob is a knave, and stop.",
+        "See https://example.com for the way.", "Say <|im_end|> after every step.", ADVICE[1],
+    )  # fmt: skip
+    made = await discovery(FakeTeacher(lambda *_: drafts(*texts)), shown, num_primitives=1)
+    assert [p.instruction for p in made.primitives] == [ADVICE[1]]
+    named = {r.draft.instruction: r.reason for r in made.refused}
+    assert [named[text.strip()] for text in texts[:5]] == [
+        "copied-problem", "copied-answer", "leaked-answer", "url", "control-tokens"
+    ]  # fmt: skip
+    assert made.counts.refused == dict.fromkeys(sorted(named.values()), 1)
+    assert (made.counts.requests, made.counts.unreadable) == (1, 0)
+
+
+async def test_what_was_asked_and_dropped_is_counted() -> None:
+    def say(number: int, request: TeacherRequest) -> str:
+        return drafts(ADVICE[0], ADVICE[0].lower()) if number < 3 else drafts(*ADVICE[:3])
+
+    made = await discovery(FakeTeacher(say), attempts(3, 3), num_primitives=3)
+    counts = made.counts
+    assert (counts.requests, counts.duplicates, counts.unreadable) == (4, 6, 0)
+    assert (counts.prompt_tokens, counts.completion_tokens) == (4 * 5, 4 * 3)
+    assert counts.stopped == "" and counts.asked_again == counts.given_up == 0
+
+
+async def test_an_answer_in_json_is_read_and_its_schema_was_sent() -> None:
+    rows = [{"pattern": "It stops.", "name": "Go on", "instruction": text} for text in ADVICE]
+    teacher = FakeTeacher(lambda *_: json.dumps({"primitives": rows}))
+    assert [p.instruction for p in await found(teacher, attempts(3, 3))] == list(ADVICE[:4])
+    assert {request.schema for request in teacher.requests} == {PRIMITIVES_SCHEMA}
+
+
+async def test_a_spent_budget_ends_the_search_with_what_it_has() -> None:
+    def say(number: int, request: TeacherRequest) -> str:
+        if number == 1:
+            raise BudgetSpent("teacher.budget_tokens=100 is spent")
+        return two_more(number, request)
+
+    teacher = FakeTeacher(say)
+    made = await discovery(teacher, attempts(20, 10), num_primitives=6)
+    # The third request of the wave was bought before the second was refused: it is not lost.
+    assert [p.instruction for p in made.primitives] == [*ADVICE[:2], *ADVICE[4:6]]
+    assert made.counts.stopped == "teacher.budget_tokens=100 is spent"
+    assert made.counts.requests == 2 and len(teacher.requests) == 3
+
+
+async def test_a_budget_that_buys_no_primitive_is_an_error() -> None:
+    def say(number: int, request: TeacherRequest) -> str:
+        if number == 1:
+            raise BudgetSpent("the budget is spent")
+        return "?"
+
+    with pytest.raises(BudgetSpent, match=r"^the budget is spent$"):
+        await found(FakeTeacher(say), attempts(3, 3))
+
+
+async def test_a_server_that_names_no_model_leaves_the_teachers_name() -> None:
+    teacher = FakeTeacher(two_more, model="")
+    assert {p.teacher for p in await found(teacher, attempts(3, 3))} == {"fake"}
 
 
 async def test_an_answer_cut_at_the_limit_loses_its_last_primitive() -> None:
@@ -189,34 +310,3 @@ async def test_a_teacher_that_fails_ends_the_search_with_its_own_error() -> None
 
     with pytest.raises(TeacherError, match=r"^no route to teacher$"):
         await found(FakeTeacher(say), attempts(3, 3))
-
-
-def test_likeness_is_blind_to_case_and_punctuation() -> None:
-    assert not is_new("work, BACKWARDS!", ["Work backwards"], max_similarity=99.0)
-    assert is_new("Work backwards", ["Check each step"], max_similarity=90.0)
-    assert is_new("Work backwards", [], max_similarity=0.0)
-
-
-def test_an_instruction_about_the_same_things_is_no_copy() -> None:
-    problem = "Alice says that Bob is a knave. Bob says that both of them are knights."
-    assert copies("bob says that both of them are KNIGHTS", [problem])
-    assert not copies("Assume that one of them is a knave and derive what follows.", [problem])
-    assert not copies("Longer than the text that it is compared with.", ["Longer than"])
-
-
-def primitive(number: int, instruction: str, name: str = "Name") -> Primitive:
-    return Primitive(f"primitive-{number:03d}", name, instruction, "Pattern", ("a", "b"), "t", 0.8)
-
-
-def test_diversity_is_a_mean_over_pairs() -> None:
-    same = [primitive(1, ADVICE[0]), primitive(2, ADVICE[0])]
-    assert mean_similarity(same) == 100.0
-    assert mean_similarity(same[:1]) == 0.0
-    assert mean_similarity([*same, primitive(3, ADVICE[1])]) < 90.0
-
-
-def test_the_page_of_a_library_shows_markup_as_text() -> None:
-    page = to_markdown([primitive(1, "Use <script>alert(1)</script>\n# now", name="*Bold*")])
-    assert "<script>" not in page.replace("\\<", "") and "\n# now" not in page
-    assert "## primitive-001: \\*Bold\\*" in page
-    assert "from 2 attempts: a, b." in page

@@ -19,8 +19,9 @@ import stamina
 
 from tailor_rl.errors import TeacherError
 from tailor_rl.protocols import TeacherRequest
-from tailor_rl.teachers.client import MAX_BODY_BYTES, ChatClient
+from tailor_rl.teachers.client import ChatClient
 from tailor_rl.teachers.faults import Refused, Transient, UnusableAnswer, retry_after, retry_wait
+from tailor_rl.teachers.transport import MAX_BODY_BYTES
 from tests.teacher_server import (
     Step,
     TeacherServer,
@@ -237,6 +238,7 @@ def test_retry_after_may_be_a_date() -> None:
 def test_only_a_passing_fault_is_tried_again() -> None:
     assert retry_wait(Transient("x")) is True
     assert retry_wait(Transient("x", wait_s=7.0)) == 7.0
+    assert retry_wait(Transient("x", wait_s=121.0)) is False
     assert retry_wait(Refused("x", status=400)) is False
     assert retry_wait(ValueError("x")) is False
 

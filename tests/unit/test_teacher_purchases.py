@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import sqlite3
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -14,16 +17,15 @@ import stamina
 
 from actors.teacher_service import TeacherService
 from tailor_rl.errors import RunFolderError, TeacherError
-from tailor_rl.protocols import TeacherReply, TeacherRequest
+from tailor_rl.protocols import TeacherReply
 from tailor_rl.teachers.faults import UnusableAnswer
-from tailor_rl.teachers.purchases import PurchaseBook, Spent, purchase_key
+from tailor_rl.teachers.purchases import PurchaseBook, Spent, Total, purchase_key
 from tests.teacher_server import TeacherServer, answer, chat
+from tests.teacher_service_fakes import REQUEST, endpoint
+from tests.teacher_service_fakes import service as new_service
 
 ROOT = Path(__file__).parents[2]
-REQUEST = TeacherRequest(
-    purpose="discover", system="s", prompt="p", temperature=0.5, max_tokens=9, sample=0
-)
-REPLY = TeacherReply("text", "served", "stop", 7, 5, True)
+REPLY = TeacherReply("text", "served", "stop", 7, 5, True, retries=2, seconds=1.5, cost=0.25)
 Open = Callable[[str], TeacherService]
 
 
@@ -32,12 +34,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Open]:
     opened: list[TeacherService] = []
 
     def open_service(base_url: str) -> TeacherService:
-        opened.append(
-            TeacherService(
-                base_url, "m", api_key_env="TAILOR_TEST_KEY", timeout_s=5.0,
-                requests_in_flight=8, book=tmp_path / "teacher.sqlite",
-            )
-        )  # fmt: skip
+        opened.append(new_service(tmp_path / "teacher.sqlite", endpoint(base_url)))
         return opened[-1]
 
     with stamina.set_testing(True, attempts=2, cap=True):
@@ -56,10 +53,11 @@ def test_equal_questions_are_one_purchase_and_others_are_not() -> None:
             for changed in (
                 {"system": "S"}, {"prompt": "P"}, {"temperature": 0.6},
                 {"max_tokens": 8}, {"sample": 1}, {"system": "sp", "prompt": ""},
+                {"schema": "{}"},
             )
         ),
     ]  # fmt: skip
-    assert len({key, *others}) == 8
+    assert len({key, *others}) == 9
 
 
 def test_only_a_received_answer_is_found_and_it_is_not_paid_again(tmp_path: Path) -> None:
@@ -84,9 +82,68 @@ def test_the_book_adds_up_what_was_spent(tmp_path: Path) -> None:
     book.sent("d", model="m", request=REQUEST)
     book.sent("d", model="m", request=REQUEST)
     assert book.spent() == {
-        "demonstrate": Spent(1, 7, 5, unusable=0, sent_again=0),
-        "discover": Spent(2, 14, 10, unusable=1, sent_again=1),
+        "demonstrate": Spent(1, 7, 5, unusable=0, sent_again=0, retries=2, seconds=1.5, cost=0.25),
+        "discover": Spent(2, 14, 10, unusable=1, sent_again=1, retries=4, seconds=3.0, cost=0.5),
     }
+    assert book.total() == Total(36, 0.75)
+
+
+# What the first version of this program wrote, with one answer and one request on its way.
+FIRST_BOOK = """
+CREATE TABLE purchases (
+    key TEXT PRIMARY KEY, purpose TEXT NOT NULL, request TEXT NOT NULL,
+    times_sent INTEGER NOT NULL, state TEXT NOT NULL CHECK (state IN ('sent', 'received')),
+    text TEXT, model TEXT, finish_reason TEXT,
+    prompt_tokens INTEGER NOT NULL DEFAULT 0, completion_tokens INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO purchases VALUES
+    ('k', 'discover', '{}', 1, 'received', 'text', 'served', 'stop', 7, 5),
+    ('l', 'discover', '{}', 1, 'sent', NULL, NULL, NULL, 0, 0);
+"""
+
+
+def test_a_book_of_the_first_version_is_read_and_written_on(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "book")) as db:
+        db.executescript(FIRST_BOOK)
+    for _ in range(2):  # the first opening brings it up to date
+        book = PurchaseBook(tmp_path / "book")
+        old = replace(REPLY, paid=False, retries=0, seconds=0.0, cost=0.0)
+        assert book.find("k") == old and book.find("l") is None
+        assert book.total() == Total(12, 0.0)
+        book.close()
+    book = PurchaseBook(tmp_path / "book")
+    book.received("l", REPLY)
+    assert book.total() == Total(24, 0.25)
+    assert book.spent()["discover"] == Spent(2, 14, 10, 0, 0, retries=2, seconds=1.5, cost=0.25)
+
+
+def test_a_book_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    PurchaseBook(tmp_path / "book").close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "book")) as db:
+        db.execute("PRAGMA user_version = 7")
+    with pytest.raises(RunFolderError, match="later version"):
+        PurchaseBook(tmp_path / "book")
+
+
+OPENER = """
+import sys
+from pathlib import Path
+from tailor_rl.protocols import TeacherReply, TeacherRequest
+from tailor_rl.teachers.purchases import PurchaseBook
+book = PurchaseBook(Path(sys.argv[1]))
+for i in range(20):
+    book.sent(f"{sys.argv[2]} {i}", model="m", request=TeacherRequest("d", "s", "p", 0.5, 9))
+    book.received(f"{sys.argv[2]} {i}", TeacherReply("t", "m", "stop", 7, 5, True))
+"""
+
+
+def test_several_processes_may_open_an_old_book_at_once(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "book")) as db:
+        db.executescript(FIRST_BOOK)
+    command = [sys.executable, "-c", OPENER, str(tmp_path / "book")]
+    writers = [subprocess.Popen([*command, str(i)], cwd=ROOT) for i in range(4)]
+    assert [writer.wait(30) for writer in writers] == [0] * 4
+    assert PurchaseBook(tmp_path / "book").total().tokens == 12 * 81
 
 
 def test_a_file_that_is_no_book_is_named(tmp_path: Path) -> None:
@@ -142,7 +199,8 @@ async def test_an_unusable_answer_is_remembered_as_such(service: Open) -> None:
                 await teacher.complete(REQUEST)
             assert caught.value.reply.completion_tokens == 5
     assert len(server.requests) == 1
-    assert teacher.spent()["discover"] == Spent(1, 7, 5, unusable=1, sent_again=0)
+    spent = replace(teacher.spent()["discover"], seconds=0.0)
+    assert spent == Spent(1, 7, 5, unusable=1, sent_again=0)
 
 
 async def test_a_failed_purchase_is_tried_again_and_counted(service: Open) -> None:
@@ -151,14 +209,15 @@ async def test_a_failed_purchase_is_tried_again_and_counted(service: Open) -> No
         with pytest.raises(TeacherError, match="too long"):
             await teacher.complete(REQUEST)
         assert (await teacher.complete(REQUEST)).paid
-    assert teacher.spent()["discover"] == Spent(1, 7, 5, unusable=0, sent_again=1)
+    spent = replace(teacher.spent()["discover"], seconds=0.0)
+    assert spent == Spent(1, 7, 5, unusable=0, sent_again=1)
 
 
 # Buys 12 answers one after another; dies like a killed process inside `DIES_AT` of answer number 7.
 BUYER = """
 import asyncio, os, sys
 from pathlib import Path
-from actors.teacher_service import TeacherService
+from actors.teacher_service import Endpoint, TeacherService
 from tailor_rl.protocols import TeacherRequest
 from tailor_rl.teachers.purchases import PurchaseBook
 
@@ -181,8 +240,9 @@ if dies_at != "never":
     setattr(PurchaseBook, name, dying(getattr(PurchaseBook, name)))
 
 async def main():
-    teacher = TeacherService(url, "m", api_key_env="NO_SUCH_KEY", timeout_s=5.0,
-                             requests_in_flight=4, book=Path(book))
+    teacher = TeacherService([Endpoint("teacher", url, "m", "NO_SUCH_KEY")], requests_in_flight=4,
+                             timeout_s=5.0, deadline_s=30.0, budget_tokens=None,
+                             budget_money=None, book=Path(book))
     for sample in range(12):
         await teacher.complete(TeacherRequest("discover", "s", "p", 0.5, 9, sample))
 

@@ -13,6 +13,7 @@ from tailor_rl.tasks.answers import CLOSE, OPEN
 from tailor_rl.tasks.countdown.expressions import SIGNS
 from tailor_rl.tasks.countdown.puzzle import Range, Shape, canonical, draw
 from tailor_rl.tasks.countdown.traces import rule_based
+from tailor_rl.tasks.countdown.varied import varied_trace
 from tailor_rl.tasks.countdown.wording import (
     Given,
     ask,
@@ -116,6 +117,10 @@ class Countdown:
     def rule_based_trace(self, problem: Problem) -> str:
         """Forward depth-first search in a fixed order (see traces.py)."""
         return rule_based(given(problem))
+
+    def varied_trace(self, problem: Problem, draw: int) -> str:
+        """The same problem in the style number `draw` (see varied.py)."""
+        return varied_trace(given(problem), draw, seed=problem.id)
 
 
 def given(problem: Problem) -> Given:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal, TypeVar
 
-from tailor_rl.tasks.countdown.expressions import SIGNS, Value
+from tailor_rl.tasks.countdown.expressions import SIGNS, Value, apply
 from tailor_rl.tasks.countdown.search import Result, Tree, evaluate, find, results, undone
 from tailor_rl.tasks.countdown.wording import (
     Given,
@@ -53,6 +53,7 @@ class Style:
     verify: bool = True  # results are compared with the goal, and the solution is checked again
     retract: Literal["explicit", "again", "silent"] = "explicit"
     numbered: bool = False  # tries carry numbers
+    goals: bool = False  # on the way back from the target, what is needed is called a sub-goal
 
 
 def rule_based(given: Given) -> str:
@@ -99,7 +100,7 @@ class Solver:
         assert tree is not None, self.given
         if self.style.verify:
             self._lines.append(f"Check: {', '.join(self.steps(tree))}.")
-        self._lines.extend([f"So {rewriting(tree, goal)}.", answered(tree)])
+        self._lines.extend([f"So {rewriting(tree, goal, value_of=self._value)}.", answered(tree)])
         return " ".join(self._lines)
 
     def ends(self, left: Sequence[Part]) -> list[tuple[Result, Tree]]:
@@ -198,7 +199,8 @@ class Solver:
         sign, left, right, needed = result
         wanted = f"{number(needed)} from {row([value for value, _ in rest])}"
         if self.style.method == "backward":
-            told = f"{self._label()}{undoing(sign, left, right, goal, needed)}, so {wanted}"
+            so = ". Sub-goal" if self.style.goals else ", so"
+            told = f"{self._label()}{undoing(sign, left, right, goal, needed)}{so} {wanted}"
         else:
             told = f"{self._label('')}Sub-goal {wanted}, then {step(sign, left, right, goal)}"
         return f"{told}{self._stop(rest)}"
@@ -313,7 +315,16 @@ class Solver:
         return [*self.steps(left), *self.steps(right), own]
 
     def _value(self, tree: Tree) -> Value:
-        return self._slips.get(tree, evaluate(tree))
+        """What the solver takes a tree for; after a slip its parts may have no such value, or
+        none.
+        """
+        if not isinstance(tree, tuple):
+            return evaluate(tree)
+        if tree in self._slips:
+            return self._slips[tree]
+        value = apply(tree[0], self._value(tree[1]), self._value(tree[2]))
+        assert value is not None, tree
+        return value
 
     def _give_up(self) -> str:
         tree: Tree = self.given.numbers[0]

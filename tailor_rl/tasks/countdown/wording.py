@@ -6,7 +6,7 @@ Text only: knows no search.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -125,26 +125,27 @@ def tinyzero_reward(text: str, given: Given) -> float:
     return 0.0 if tagged_answer(text) is None else FORMAT_CREDIT
 
 
-def written(tree: Tree, *, levels: int = 99) -> str:
+def written(tree: Tree, *, levels: int = 99, value_of: Callable[[Tree], Value] = evaluate) -> str:
     """A tree as an expression, its parts in brackets: "(3 * 2) + 7". `levels` of operations are
     written out, what lies deeper as its value: "6 + 7".
     """
     if levels == 0 or not isinstance(tree, tuple):
-        return number(evaluate(tree))
+        return number(value_of(tree))
     sign, *parts = tree
     left, right = (
-        f"({written(part, levels=levels - 1)})"
+        f"({written(part, levels=levels - 1, value_of=value_of)})"
         if isinstance(part, tuple) and levels > 1
-        else written(part, levels=levels - 1)
+        else written(part, levels=levels - 1, value_of=value_of)
         for part in parts
     )
     return f"{left} {sign} {right}"
 
 
-def rewriting(tree: Tree, goal: Value) -> str:
+def rewriting(tree: Tree, goal: Value, *, value_of: Callable[[Tree], Value] = evaluate) -> str:
     """The steps put together from the target down: "13 = 6 + 7 = (3 * 2) + 7"."""
     levels = range(1, max(2, _depth(tree) + 1))
-    return " = ".join([number(goal), *(written(tree, levels=level) for level in levels)])
+    rows = (written(tree, levels=level, value_of=value_of) for level in levels)
+    return " = ".join([number(goal), *rows])
 
 
 def answered(tree: Tree) -> str:

@@ -9,6 +9,7 @@ from random import Random
 from tailor_rl.tasks.answers import CLOSE, OPEN
 from tailor_rl.tasks.countdown.puzzle import canonical
 from tailor_rl.tasks.countdown.traces import rule_based
+from tailor_rl.tasks.countdown.varied import varied_trace
 from tailor_rl.tasks.countdown.wording import is_right, tinyzero_reward, written
 from tailor_rl.tasks.general_points.cards import HAND, SUITS, TARGET, count, deal
 from tailor_rl.tasks.general_points.wording import ask, given
@@ -105,3 +106,7 @@ class GeneralPoints:
     def rule_based_trace(self, problem: Problem) -> str:
         """The values of the cards, then Countdown's bounded depth-first search."""
         return rule_based(given(problem.metadata["numbers"]))
+
+    def varied_trace(self, problem: Problem, draw: int) -> str:
+        """The same hand in the style number `draw`, as Countdown writes it."""
+        return varied_trace(given(problem.metadata["numbers"]), draw, seed=problem.id)

@@ -10,10 +10,11 @@ from tailor_rl.tasks.igsm.checker import process_is_right
 from tailor_rl.tasks.igsm.generate import Draft, draw_draft, finish
 from tailor_rl.tasks.igsm.reading import read_problem
 from tailor_rl.tasks.igsm.structure import Shape
-from tailor_rl.tasks.igsm.traces import PUBLISHED, Solver
+from tailor_rl.tasks.igsm.traces import PUBLISHED, Solver, Style
 from tailor_rl.tasks.igsm.wording import Wording, ask, read_answer, spoken_answer
 from tailor_rl.tasks.igsm.words import CHAINS, SMALL_CHAIN
 from tailor_rl.tasks.splits import BINS, belongs, fingerprint
+from tailor_rl.tasks.styles import drawn_style
 from tailor_rl.types import Problem
 
 _FEWEST_FORMS = 4  # up to so many operations have too few templates for every split
@@ -148,6 +149,12 @@ class IGSM:
         """The published form: what is needed, operands first, with letters; then the answer."""
         rng = Random(f"{self.name}/symbols/{problem.prompt}")
         return Solver(read_problem(problem.prompt), PUBLISHED, rng=rng).write()
+
+    def varied_trace(self, problem: Problem, draw: int) -> str:
+        """The same problem in the style number `draw`: a solver's habits, drawn one by one."""
+        style = drawn_style(Style, Random(f"{self.name}/style/{draw}"), numbers={})
+        rng = Random(f"{self.name}/varied/{draw}/{problem.prompt}")
+        return Solver(read_problem(problem.prompt), style, rng=rng).write()
 
     def answer_text(self, problem: Problem) -> str:
         return spoken_answer(int(problem.answer), wording=self._wording)

@@ -30,6 +30,9 @@ class Style:
     verify: bool = False  # all operations are done a second time before answering
     reflect: bool = False  # notices aloud what is unknown yet, and turns to that first
     symbols: bool = False  # letters stand for what is defined; else its name and value side by side
+    subgoals: bool = False  # names what is to be found next before it is worked out
+    go_back: bool = False  # begins now and then what cannot be worked out yet, and takes that back
+    announce: bool = False  # says at the beginning from where the work starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ class Solver:
         """The whole trace, ending with the answer as the prompt wants it."""
         question = self.puzzle.question
         needed = self.formulas.in_order(self.formulas.needed(question))
-        lines = [self.plan(needed)] if self.style.plan else []
+        lines = [self.start()] if self.style.announce else []
+        lines.extend([self.plan(needed)] if self.style.plan else [])
         lines.extend(self._work(needed))
         if self.style.verify:
             check, same = self.check_again()
@@ -92,6 +96,19 @@ class Solver:
             f"Try {self.name(parameter)}: {self.name(missing)} is unknown yet, "
             f"so first {self.name(first)}."
         )
+
+    def start(self) -> str:
+        """ "Work backwards from NorthSack.", or "Work forwards to NorthSack."."""
+        way = "backwards from" if self.style.order == "backward" else "forwards to"
+        return f"Work {way} {self.name(self.puzzle.question)}."
+
+    def aim(self, parameter: Parameter) -> str:
+        """ "Sub-goal: RedWool."."""
+        return f"Sub-goal: {self.name(parameter)}."
+
+    def retreat(self, parameter: Parameter, missing: Parameter) -> str:
+        """ "Try NorthRed: RedWool is unknown yet. Go back."."""
+        return f"Try {self.name(parameter)}: {self.name(missing)} is unknown yet. Go back."
 
     def told(self, parameter: Parameter) -> str:
         """ "Told: NorthRed = 3 more than RedWool.", or "Total: NorthCart = NorthRed + ..."."""
@@ -142,6 +159,7 @@ class Solver:
         self._letters: dict[Parameter, str] = {}
         self._free = _symbols(self._rng)
         self._sums: list[Sum] = []
+        self._begun = False  # whether a way down from the question was entered
 
     def _work(self, needed: Sequence[Parameter]) -> list[str]:
         backward = self.style.order == "backward"
@@ -151,8 +169,9 @@ class Solver:
             wanted = {*needed, *self.formulas.told, *self.formulas.abstract()}
         rest = [p for p in self.formulas.in_order(wanted) if p not in self.values]
         for place, parameter in enumerate(rest):
-            if self.style.reflect and not backward:
+            if (self.style.reflect or self.style.go_back) and not backward:
                 lines.extend(self._stumble(parameter, rest[place + 1 :]))
+            lines.extend(self._aimed(parameter))
             lines.extend(self._define(parameter))
         return lines
 
@@ -163,6 +182,9 @@ class Solver:
         """What a parameter needs, each from its own needs up, and then the parameter."""
         lines = []
         unknown = [p for p in self._distinct(parameter) if p not in self.values]
+        if unknown and self.style.go_back and (not self._begun or self._rng.random() < 0.3):
+            lines.append(self.retreat(parameter, unknown[0]))
+        self._begun = True
         if unknown and not self.style.reflect:
             lines.append(self.needs(parameter))
         for operand in unknown:
@@ -170,8 +192,13 @@ class Solver:
                 continue
             if self.style.reflect:
                 lines.append(self.unknown(parameter, operand, first=operand))
+            lines.extend(self._aimed(operand))
             lines.extend(self._down(operand))
         return [*lines, *self._define(parameter)]
+
+    def _aimed(self, parameter: Parameter) -> list[str]:
+        wanted = self.style.subgoals and parameter != self.puzzle.question
+        return [self.aim(parameter)] if wanted else []
 
     def _stumble(self, parameter: Parameter, later: Sequence[Parameter]) -> list[str]:
         """The question is begun at once, and now and then something else too early."""
@@ -181,7 +208,11 @@ class Solver:
         elif later and self._rng.random() < 0.3:
             begun = self._rng.choice(later)
         missing = [p for p in self._distinct(begun) if p not in self.values]
-        return [self.unknown(begun, missing[0], first=parameter)] if missing else []
+        if not missing:
+            return []
+        if self.style.go_back:
+            return [self.retreat(begun, missing[0])]
+        return [self.unknown(begun, missing[0], first=parameter)]
 
     def _calculate(self, operator: str, left: int, right: int) -> Sum:
         modulo = self.puzzle.modulo

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from tailor_rl.tasks.knights.axes import CHANGED, FRESH
@@ -11,10 +13,12 @@ from tailor_rl.tasks.knights.generated import Generated
 from tailor_rl.tasks.knights.puzzle import PLAIN
 from tailor_rl.tasks.knights.records import Records
 from tailor_rl.tasks.knights.rewards import logic_rl, readable, role_words
-from tailor_rl.tasks.knights.traces import RULE_BASED, Solver
+from tailor_rl.tasks.knights.traces import RULE_BASED, Solver, Style
 from tailor_rl.tasks.knights.wording import ask, read_answer, reworded, spoken_answer
+from tailor_rl.tasks.styles import drawn_style
 from tailor_rl.types import Problem
 
+_MOST_IN_CASES = 4
 _SHAPE = {"depth": 2, "width": 2, "leaf_share": 1 / 6}
 
 
@@ -118,9 +122,22 @@ class KnightsKnaves:
         """Backtracking over people in order, knight first (the published generator's own chain of
         thought).
         """
-        data = problem.metadata
-        trace = Solver(data["names"], data["statements"], RULE_BASED).write()
-        return reworded(trace, PLAIN, role_words(problem))
+        return _trace(problem, RULE_BASED)
+
+    def varied_trace(self, problem: Problem, draw: int) -> str:
+        """The same puzzle in the style number `draw`: a solver's habits, drawn one by one. Many
+        people are settled one at a time: they have too many whole cases to write down.
+        """
+        style = drawn_style(Style, Random(f"{self.name}/style/{draw}"), numbers={})
+        if len(problem.metadata["names"]) > _MOST_IN_CASES:
+            style = replace(style, method="grow")
+        return _trace(problem, style)
+
+
+def _trace(problem: Problem, style: Style) -> str:
+    data = problem.metadata
+    trace = Solver(data["names"], data["statements"], style).write()
+    return reworded(trace, PLAIN, role_words(problem))
 
 
 def _check_shape(*, depth: int, width: int, leaf_share: float, prompt: str) -> None:

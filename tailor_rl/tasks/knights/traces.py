@@ -12,7 +12,7 @@ students' drills all speak through this file, so their parts have the same words
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
@@ -37,6 +37,8 @@ class Style:
     verify: bool = False  # the case that fits is judged a second time before answering
     retract: Literal["explicit", "next", "silent"] = "explicit"
     numbered: bool = False  # cases carry numbers, like the rows of a table
+    subgoals: bool = False  # says what is to be settled next before it is
+    backward: bool = False  # begins from one claim that must fit, and tries only what lets it fit
 
 
 RULE_BASED = Style(method="grow")
@@ -56,12 +58,15 @@ class Solver:
     ) -> None:
         self.names, self.statements, self.style = tuple(names), tuple(statements), style
         self._rng, self._slip = rng or Random(0), slip
+        self._ways: list[dict[int, bool]] = [{}]
         self._lines: list[str] = []
 
     def write(self) -> str:
         """The whole trace, ending with `<answer>...</answer>`."""
         if self.style.facts_first:
             self._lines.append(self.facts())
+        if self.style.backward:
+            self._lines.append(self.begin_with(self._narrowest()))
         found = self._by_cases() if self.style.method == "cases" else self._by_growing()
         if found is None:
             self._lines.append("No case fits.")
@@ -94,9 +99,7 @@ class Solver:
         """ "BOB Cal knight vs CAL honest true and Ann knave vs ANN honest false: false; BOB lying,
         fits.", and whether it fits.
         """
-        value = holds(self.statements[person], roles)
-        if self._slip and self._rng.random() < self._slip:
-            value = not value
+        value = self._value(person, roles)
         weighed = _weighed(self.statements[person], self.names, roles)
         total = "" if is_atom(self.statements[person]) else f": {_truth(value)}"
         if not total and value != holds(self.statements[person], roles):
@@ -105,6 +108,10 @@ class Solver:
         verdict = "fits" if fits else "conflict"
         speaker = assumed(self.names[person], roles[person])
         return f"{speaking(self.names[person])} {weighed}{total}; {speaker}, {verdict}.", fits
+
+    def _value(self, person: int, roles: Sequence[bool]) -> bool:
+        value = holds(self.statements[person], roles)
+        return not value if self._slip and self._rng.random() < self._slip else value
 
     def set_roles(self, roles: Sequence[bool]) -> list[str]:
         """These roles one person at a time, judging what is decided, up to the first conflict."""
@@ -131,8 +138,60 @@ class Solver:
         for roles in itertools.product(tried, repeat=len(self.names)):
             yield roles if self.style.last_fastest else roles[::-1]
 
+    def aim(self, person: int) -> str:
+        """ "Sub-goal: settle ANN."."""
+        return f"Sub-goal: settle {speaking(self.names[person])}."
+
+    def milestones(self) -> str:
+        """ "Sub-goal: a case in which ANN fits, then BOB."."""
+        first, *rest = (speaking(self.names[person]) for person in self._everybody())
+        return f"Sub-goal: a case in which {', then '.join([f'{first} fits', *rest])}."
+
+    def begin_with(self, person: int) -> str:
+        """ "Work backwards: BOB fits only with ANN honest, BOB lying or ANN lying, BOB lying.":
+        from now on nothing else is tried.
+        """
+        self._ways = self._fitting(person, self._value)
+        told = " or ".join(
+            ", ".join(assumed(self.names[i], role) for i, role in way.items()) for way in self._ways
+        )
+        return f"Work backwards: {speaking(self.names[person])} fits only with {told or 'nobody'}."
+
+    def _narrowest(self) -> int:
+        """Whose claim leaves the smallest share of cases."""
+
+        def exact(person: int, roles: Sequence[bool]) -> bool:
+            return holds(self.statements[person], roles)
+
+        def share(person: int) -> float:
+            num_people = len(people_in(self.statements[person]) | {person})
+            return len(self._fitting(person, exact)) / (1 << num_people)
+
+        return min(self._everybody(), key=share)
+
+    def _fitting(
+        self, person: int, judge: Callable[[int, Sequence[bool]], bool]
+    ) -> list[dict[int, bool]]:
+        """Roles of the speaker and of those in the claim: every choice that lets the claim fit."""
+        people = sorted(people_in(self.statements[person]) | {person})
+        roles, ways = [False] * len(self.names), []
+        for chosen in itertools.product((True, False), repeat=len(people)):
+            way = dict(zip(people, chosen, strict=True))
+            for i, role in way.items():
+                roles[i] = role
+            if judge(person, roles) == roles[person]:
+                ways.append(way)
+        return ways
+
+    def _allowed(self, roles: Mapping[int, bool]) -> bool:
+        """Whether these roles, of some or of all, agree with one of the ways that were listed."""
+        return any(all(way.get(i, role) == role for i, role in roles.items()) for way in self._ways)
+
     def _by_cases(self) -> Roles | None:
-        for number, roles in enumerate(self.order(), 1):
+        if self.style.subgoals:
+            self._lines.append(self.milestones())
+        cases = (roles for roles in self.order() if self._allowed(dict(enumerate(roles))))
+        for number, roles in enumerate(cases, 1):
             self._lines.append(self.case(roles, number))
             lines, fits = self.examine(roles)
             self._lines.extend(lines)
@@ -149,8 +208,13 @@ class Solver:
         if len(roles) == len(people):
             return tuple(roles[i] for i in range(len(people)))
         person = people[len(roles)]
+        if self.style.subgoals:
+            self._lines.append(self.aim(person))
         for role in (True, False) if self.style.knights_first else (False, True):
             roles[person] = role
+            if not self._allowed(roles):
+                del roles[person]
+                continue
             lines, fits = self._set_role(person, roles)
             self._lines.extend(lines)
             if fits:

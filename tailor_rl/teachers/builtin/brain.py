@@ -4,96 +4,113 @@ tells it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
+from typing import TypeVar
 
-from tailor_rl.teachers.builtin.subject import Habit, Subject, describe
+from tailor_rl.teachers.builtin import heat
+from tailor_rl.teachers.builtin.diagnosing import as_object, drafts_for
+from tailor_rl.teachers.builtin.guarding import verdict
+from tailor_rl.teachers.builtin.judging import judgement
+from tailor_rl.teachers.builtin.strengths import SOLVER, Strength
+from tailor_rl.teachers.builtin.subject import Subject
 from tailor_rl.teachers.builtin.subjects.countdown import COUNTDOWN
 from tailor_rl.teachers.builtin.subjects.general_points import GENERAL_POINTS
 from tailor_rl.teachers.builtin.subjects.igsm import IGSM_PROBLEMS
 from tailor_rl.teachers.builtin.subjects.knights import KNIGHTS
-from tailor_rl.teachers.parse import Draft, format_primitives
+from tailor_rl.teachers.parse import format_primitives
 from tailor_rl.teachers.prompts import (
     DiscoverPrompt,
     parse_demonstrate_prompt,
     parse_discover_prompt,
+    parse_guard_prompt,
+    parse_habits_prompt,
+    parse_judge_prompt,
 )
 
 SUBJECTS = (KNIGHTS, COUNTDOWN, GENERAL_POINTS, IGSM_PROBLEMS)
-_STEADY = 0.8  # up to this temperature the teacher makes no mistakes
+Asked = TypeVar("Asked")
 
 
-def reply(prompt: str, *, temperature: float, rng: Random) -> str:
-    """Answer a discover or a demonstrate prompt; say so politely when it is neither."""
-    try:
-        request = parse_discover_prompt(prompt)
-    except ValueError:
-        return _demonstrate(prompt, temperature=temperature, rng=rng)
-    return _discover(request, temperature=temperature, rng=rng)
+def reply(
+    prompt: str,
+    *,
+    temperature: float,
+    rng: Random,
+    strength: Strength = SOLVER,
+    as_json: bool = False,
+) -> str:
+    """Answer any of the prompts that teachers get; say so politely when it is none of them.
+
+    `as_json`: primitives come as the JSON of PRIMITIVES_SCHEMA.
+    """
+    mind = _Mind(strength, temperature, rng)
+    if (discover := _read(parse_discover_prompt, prompt)) is not None:
+        return mind.discover(discover, as_json=as_json)
+    if (judged := _read(parse_judge_prompt, prompt)) is not None:
+        habit, problem, trace = judged
+        return judgement(habit, problem, trace, subject=subject_of(problem))
+    if (suspect := _read(parse_guard_prompt, prompt)) is not None:
+        return verdict(suspect)
+    if (habitual := _read(parse_habits_prompt, prompt)) is not None:
+        return mind.show_habits(habitual)
+    if (asked := _read(parse_demonstrate_prompt, prompt)) is not None:
+        return mind.demonstrate(asked.problem, asked.instruction)
+    return "I do not understand the request: it is none of those that this teacher was made for."
 
 
 def subject_of(problem: str) -> Subject | None:
     return next((subject for subject in SUBJECTS if subject.knows(problem)), None)
 
 
-def _demonstrate(prompt: str, *, temperature: float, rng: Random) -> str:
+@dataclass(frozen=True, slots=True)
+class _Mind:
+    """A teacher of some strength in the mood of one request."""
+
+    strength: Strength
+    temperature: float
+    rng: Random
+
+    def demonstrate(self, problem: str, instruction: str | None) -> str:
+        """A solution that follows the instruction; None: in a plain style."""
+        subject = subject_of(problem)
+        if subject is None:
+            return _excuse()
+        variety = heat.variety(self.temperature)
+        style = subject.style_for(instruction, self.rng, variety=variety)
+        return self._solve(subject, problem, style)
+
+    def show_habits(self, problem: str) -> str:
+        """A solution in which the four habits are to be seen."""
+        subject = subject_of(problem)
+        if subject is None:
+            return _excuse()
+        style = subject.four_habits(self.rng, variety=heat.variety(self.temperature))
+        return self._solve(subject, problem, style)
+
+    def discover(self, request: DiscoverPrompt, *, as_json: bool) -> str:
+        """Primitives against the patterns seen."""
+        subject = subject_of(request.attempts[0].problem) if request.attempts else None
+        if subject is None:
+            return _excuse()
+        drafts = drafts_for(
+            request, subject, self.strength, temperature=self.temperature, rng=self.rng
+        )
+        return as_object(drafts) if as_json else format_primitives(drafts)
+
+    def _solve(self, subject: Subject, problem: str, style: object) -> str:
+        slip = self.strength.slip + heat.slip(self.temperature)
+        text = subject.write(subject.read(problem), style, self.rng, slip)
+        return heat.worded(text, temperature=self.temperature, rng=self.rng)
+
+
+def _read(parse: Callable[[str], Asked], prompt: str) -> Asked | None:
     try:
-        request = parse_demonstrate_prompt(prompt)
-    except ValueError as error:
-        return f"I do not understand the request: {error}"
-    subject = subject_of(request.problem)
-    if subject is None:
-        return _excuse()
-    style = subject.style_for(request.instruction, rng, variety=min(1.0, temperature / 4))
-    slip = max(0.0, temperature - _STEADY) / 10
-    text = subject.write(subject.read(request.problem), style, rng, slip)
-    return _mumbled(text, chance=slip / 2, rng=rng)
+        return parse(prompt)
+    except ValueError:
+        return None
 
 
 def _excuse() -> str:
     return f"I can only solve {' and '.join(subject.name for subject in SUBJECTS)}."
-
-
-def _mumbled(text: str, *, chance: float, rng: Random) -> str:
-    """Words swapped with their neighbour: what high temperature does to prose."""
-    words = text.split(" ")
-    for i in range(len(words) - 1):
-        if rng.random() < chance:
-            words[i], words[i + 1] = words[i + 1], words[i]
-    return " ".join(words)
-
-
-def _discover(request: DiscoverPrompt, *, temperature: float, rng: Random) -> str:
-    """Primitives against the patterns seen, each a set of habits that none known so far has."""
-    subject = subject_of(request.attempts[0].problem) if request.attempts else None
-    if subject is None:
-        return _excuse()
-    patterns = subject.frequent_patterns(request.attempts)
-    known = {_key(subject.recognised(line)) for line in request.known}
-    drafts = []
-    for number in range(request.num_primitives):
-        pattern = subject.patterns[patterns[number % len(patterns)]]
-        habits = _new_habits(subject, pattern.repairs, known, rng)
-        known.add(_key({habit.field: habit.value for habit in habits}))
-        name, instruction = describe(habits, rng)
-        drafts.append(Draft(targets=pattern.sentence, name=name, instruction=instruction))
-    return format_primitives(drafts)
-
-
-def _new_habits(
-    subject: Subject, repairs: Sequence[str], known: set[str], rng: Random
-) -> list[Habit]:
-    """One habit that repairs the pattern, one of method, and two more for variety."""
-    habits: list[Habit] = []
-    for _ in range(50):
-        wanted = [rng.choice(repairs), subject.method]
-        wanted += [rng.choice(subject.habits).field for _ in range(2)]
-        fields = list(dict.fromkeys(wanted))
-        habits = [rng.choice([h for h in subject.habits if h.field == field]) for field in fields]
-        if _key({habit.field: habit.value for habit in habits}) not in known:
-            break
-    return habits
-
-
-def _key(fields: dict[str, object]) -> str:
-    return repr(sorted(fields.items(), key=lambda item: item[0]))

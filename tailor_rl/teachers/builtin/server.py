@@ -6,14 +6,23 @@ import hashlib
 import json
 import threading
 import time
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 from types import TracebackType
 from typing import Any
 
 from tailor_rl.teachers.builtin.brain import reply
+from tailor_rl.teachers.builtin.strengths import SOLVER, STRENGTHS, Strength
 
-MODEL = "builtin-solver"
+MODEL = SOLVER.name
+_MAX_BODY = 16 << 20  # bytes; no request of ours comes near
+
+
+class _Server(ThreadingHTTPServer):
+    # The default of 5 drops connections that come at once; each then waits a second to try again.
+    request_queue_size = 512
+    daemon_threads = True
 
 
 class BuiltinTeacher:
@@ -21,11 +30,11 @@ class BuiltinTeacher:
     open.
 
     The answer depends only on the request's body, `seed` included: asked twice, it says the same
-    twice.
+    twice. The model named there decides how good it is (strengths.py). One thread a connection.
     """
 
     def __init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server = _Server(("127.0.0.1", 0), _Handler)
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="builtin-teacher", daemon=True
         )
@@ -49,30 +58,74 @@ class BuiltinTeacher:
         self._thread.join(timeout=5)
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What a body asks for. ValueError for a body that is no chat completion request."""
+
+    model: str
+    prompt: str
+    temperature: float
+    max_tokens: int | None
+    as_json: bool
+
+    @classmethod
+    def read(cls, body: bytes) -> _Request:
+        try:
+            asked = json.loads(body)
+            form = asked.get("response_format") or {}
+            request = cls(
+                model=asked["model"],
+                prompt=asked["messages"][-1]["content"],
+                temperature=float(asked.get("temperature", 1.0)),
+                max_tokens=asked.get("max_tokens"),
+                as_json=form.get("type") in ("json_schema", "json_object"),
+            )
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a chat completion request: {error!r}") from error
+        if not isinstance(request.prompt, str) or not isinstance(request.model, str):
+            raise ValueError("not a chat completion request: model and content must be texts")
+        if not 0 <= request.temperature <= 100:
+            raise ValueError(f"temperature must be 0 or more, not {request.temperature}")
+        if request.max_tokens is not None and type(request.max_tokens) is not int:
+            raise ValueError(f"max_tokens must be a whole number, not {request.max_tokens!r}")
+        return request
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # keep connections open, as real endpoints do
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         if self.path.endswith("/models"):
-            self._send(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+            models = [{"id": name, "object": "model"} for name in STRENGTHS]
+            self._send(200, {"object": "list", "data": models})
         else:
             self._fail(404, f"no such path: {self.path}")
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self._body()
+        if body is None:
+            self.close_connection = True  # where the next request would begin is not known
+            return self._fail(400, "the header Content-Length must be a number of bytes")
         if not self.path.endswith("/chat/completions"):
             return self._fail(404, f"no such path: {self.path}")
         try:
-            request = json.loads(body)
-            prompt = request["messages"][-1]["content"]
-            model, temperature = request["model"], float(request.get("temperature", 1.0))
-        except (ValueError, KeyError, IndexError, TypeError) as error:
-            return self._fail(400, f"not a chat completion request: {error}")
-        if model != MODEL:
-            return self._fail(404, f"the model {model!r} does not exist; there is {MODEL!r}")
-        rng = Random(hashlib.blake2b(body).digest())
-        text = reply(prompt, temperature=temperature, rng=rng)
-        self._send(200, _completion(request, prompt, text))
+            request = _Request.read(body)
+        except ValueError as error:
+            return self._fail(400, str(error))
+        strength = STRENGTHS.get(request.model)
+        if strength is None:
+            there_is = ", ".join(map(repr, STRENGTHS))
+            return self._fail(
+                404, f"the model {request.model!r} does not exist; there is {there_is}"
+            )
+        self._send(200, _completion(request, _answer(request, strength, body)))
+
+    def _body(self) -> bytes | None:
+        length = self.headers.get("Content-Length", "0")
+        if not (length.isascii() and length.isdigit() and int(length) <= _MAX_BODY):
+            return None
+        return self.rfile.read(int(length))
 
     def _fail(self, status: int, message: str) -> None:
         self._send(status, {"error": {"message": message, "type": "invalid_request_error"}})
@@ -89,17 +142,30 @@ class _Handler(BaseHTTPRequestHandler):
         """Silence: the run's own ledger counts requests."""
 
 
-def _completion(request: dict[str, Any], prompt: str, text: str) -> dict[str, Any]:
-    limit = int(request.get("max_tokens") or 1 << 30)
+def _answer(request: _Request, strength: Strength, body: bytes) -> str:
+    return reply(
+        request.prompt,
+        temperature=request.temperature,
+        rng=Random(hashlib.blake2b(body).digest()),
+        strength=strength,
+        as_json=request.as_json,
+    )
+
+
+def _completion(request: _Request, text: str) -> dict[str, Any]:
+    limit = request.max_tokens or 1 << 30
     words = text.split(" ")
     finish = "stop" if len(words) <= limit else "length"
     text = " ".join(words[:limit])
-    spent = {"prompt_tokens": len(prompt.split()), "completion_tokens": min(len(words), limit)}
+    spent = {
+        "prompt_tokens": len(request.prompt.split()),
+        "completion_tokens": min(len(words), limit),
+    }
     return {
         "id": f"builtin-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}",
         "object": "chat.completion",
         "created": int(time.time()),
-        "model": MODEL,
+        "model": request.model,
         "choices": [
             {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
         ],

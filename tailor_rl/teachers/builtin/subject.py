@@ -7,7 +7,6 @@ well as our own.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from random import Random
@@ -16,6 +15,7 @@ from typing import Any
 from tailor_rl.teachers.prompts import ShownAttempt
 
 OTHER = "other"  # the pattern of a subject that is named where nothing else was to be seen
+GENERAL = ("guess", "unreadable", "unfinished", OTHER)  # told without following the thought
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,9 @@ class Subject:
     `write(read, style, rng, slip)` is a whole solution in a style (a frozen dataclass whose
     defaults are plain), with the chance `slip` of a mistake at each step. `diagnose` names the
     worst pattern in a wrong answer. `method` is the field that every primitive speaks of.
+    `asides` are habits that are understood but never advised. `four` are the fields of a style in
+    which all of the four habits are to be seen; `places(read, habit, trace)` are the sentences of a
+    trace in which one of them is, None where the trace is not in terms that the subject reads.
     """
 
     name: str
@@ -55,6 +58,9 @@ class Subject:
     read: Callable[[str], Any]
     write: Callable[[Any, Any, Random, float], str]
     diagnose: Callable[[Any, str], str]
+    asides: tuple[Habit, ...]
+    four: Mapping[str, Any]
+    places: Callable[[Any, str, str], list[str] | None]
 
     def knows(self, problem: str) -> bool:
         try:
@@ -69,17 +75,12 @@ class Subject:
             return None
         return self.diagnose(self.read(attempt.problem), attempt.answer)
 
-    def frequent_patterns(self, attempts: Iterable[ShownAttempt]) -> list[str]:
-        """Patterns by falling frequency; "other" where nothing was wrong to see."""
-        counts = Counter(found for attempt in attempts if (found := self.pattern_of(attempt)))
-        return [pattern for pattern, _ in counts.most_common()] or [OTHER]
-
     def recognised(self, instruction: str) -> dict[str, Any]:
         """The fields that an instruction speaks of, by its words; the first habit of a field that
-        matches counts.
+        matches counts. Two instructions in one are obeyed both, where they differ in fields.
         """
         fields: dict[str, Any] = {}
-        for habit in self.habits:
+        for habit in (*self.habits, *self.asides):
             if habit.field not in fields and re.search(habit.cues, instruction, re.IGNORECASE):
                 fields[habit.field] = habit.value
         return fields
@@ -93,6 +94,10 @@ class Subject:
             if habit.field not in fields and rng.random() < variety / 2:
                 fields[habit.field] = habit.value
         return replace(self.style(), **fields)
+
+    def four_habits(self, rng: Random, *, variety: float) -> Any:
+        """A style that shows all of the four habits, and is drawn like a plain one otherwise."""
+        return replace(self.style_for(None, rng, variety=variety), **self.four)
 
 
 def describe(habits: Iterable[Habit], rng: Random) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from tailor_rl.tasks.countdown.traces import Solver, Style
 from tailor_rl.tasks.countdown.wording import Given, UnreadableProblem, read_problem
 from tailor_rl.teachers.builtin.subject import Habit, Subject
 from tailor_rl.teachers.builtin.subjects.countdown_diagnosis import PATTERNS, diagnose
+from tailor_rl.teachers.builtin.subjects.countdown_habits import places
 
 _MOST_NUMBERS = 6  # the task's own limit; beyond it a search may take minutes
 _MOST_TRIES = 8  # with more than three numbers, so that a trace stays within 1,024 tokens
@@ -89,6 +90,12 @@ HABITS = (
         "Keep a numbered record of the search.",
     )),
 )  # fmt: skip
+ASIDES = (
+    Habit("goals", True, "what is needed is a goal", r"\bcall\b[^.]{0,50}\bgoals?\b", (
+        "On the way back call whatever is needed a goal.",
+        "Call everything that is still needed a goal of its own.",
+    )),
+)  # fmt: skip
 
 
 def _read(problem: str) -> Given:
@@ -113,4 +120,7 @@ COUNTDOWN = Subject(
     read=_read,
     write=_write,
     diagnose=diagnose,
+    asides=ASIDES,
+    four={"method": "backward", "goals": True, "verify": True, "retract": "explicit"},
+    places=places,
 )

@@ -9,6 +9,7 @@ from tailor_rl.tasks.igsm.reading import ReadProblem, read_problem
 from tailor_rl.tasks.igsm.traces import Solver, Style
 from tailor_rl.teachers.builtin.subject import Habit, Subject
 from tailor_rl.teachers.builtin.subjects.igsm_diagnosis import PATTERNS, diagnose
+from tailor_rl.teachers.builtin.subjects.igsm_habits import places
 
 HABITS = (
     Habit("order", "forward", "from what is told", r"\bforwards?\b|plain numbers|build (it )?up", (
@@ -55,6 +56,20 @@ HABITS = (
         "Call things by their full names instead of abbreviating them.",
     )),
 )  # fmt: skip
+ASIDES = (
+    Habit("subgoals", True, "sub-goals named", r"sub-?goals?|intermediate (goal|step)", (
+        "Name a sub-goal before you work on it.",
+        "Always say which intermediate goal comes next.",
+    )),
+    Habit("go_back", True, "retreat aloud", r"\bgo back|retreat|dead end", (
+        "Where you are stuck, say so and go back.",
+        "Admit a dead end, and retreat from it in so many words.",
+    )),
+    Habit("announce", True, "direction announced", r"announce|which direction|from where", (
+        "Announce the direction of your work at the beginning.",
+        "Say first in which direction you work.",
+    )),
+)  # fmt: skip
 
 
 def _write(read: ReadProblem, style: Style, rng: Random, slip: float) -> str:
@@ -70,4 +85,13 @@ IGSM_PROBLEMS = Subject(
     read=read_problem,
     write=_write,
     diagnose=diagnose,
+    asides=ASIDES,
+    four={
+        "order": "backward",
+        "verify": True,
+        "subgoals": True,
+        "go_back": True,
+        "announce": True,
+    },
+    places=places,
 )

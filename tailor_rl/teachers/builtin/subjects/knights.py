@@ -10,6 +10,7 @@ from tailor_rl.tasks.knights.traces import Solver, Style
 from tailor_rl.tasks.knights.wording import ReadPuzzle, read_puzzle, reworded
 from tailor_rl.teachers.builtin.subject import Habit, Subject
 from tailor_rl.teachers.builtin.subjects.knights_diagnosis import PATTERNS, diagnose
+from tailor_rl.teachers.builtin.subjects.knights_habits import places
 
 HABITS = (
     Habit("method", "cases", "whole cases", r"complete case|whole case|everybody at once|full assignment", (
@@ -73,6 +74,16 @@ HABITS = (
         "Number what you try, one line after the other.",
     )),
 )  # fmt: skip
+ASIDES = (
+    Habit("subgoals", True, "sub-goals named", r"sub-?goals?|intermediate (goal|step)", (
+        "Name a sub-goal before you work on it.",
+        "Always say which intermediate goal comes next.",
+    )),
+    Habit("backward", True, "from what must hold", r"must hold|has to hold|would need|from the goal", (
+        "Ask of one claim what must hold so that it fits, and try nothing else.",
+        "Reason from the goal: which roles would need to be given?",
+    )),
+)  # fmt: skip
 
 
 def _write(puzzle: ReadPuzzle, style: Style, rng: Random, slip: float) -> str:
@@ -89,4 +100,7 @@ KNIGHTS = Subject(
     read=read_puzzle,
     write=_write,
     diagnose=diagnose,
+    asides=ASIDES,
+    four={"verify": True, "retract": "explicit", "subgoals": True, "backward": True},
+    places=places,
 )

@@ -1,0 +1,109 @@
+"""`tailor measures PATH...`: sets of demonstrations side by side.
+
+demo                     runs/demo/demonstrations.jsonl
+path/to/run              the same, by path
+path/to/file.jsonl       any file of Demonstration rows
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tailor_rl.cli_run import find_run, say
+from tailor_rl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tailor_rl.types import Demonstration
+
+FILE = "demonstrations.jsonl"
+
+
+def show_measures(
+    paths: Sequence[str],
+    *,
+    student: Path | None,
+    embedder: str,
+    threads: int,
+    seed: int,
+    runs_dir: Path,
+    as_json: bool,
+) -> None:
+    """Print every measure of the sets. ConfigError or RunFolderError where one cannot be read."""
+    from tailor_rl.config.student import check_student
+    from tailor_rl.measures.embedding import load_embedder
+    from tailor_rl.measures.table import measure_sets, to_sheets
+    from tailor_rl.sheets import print_sheets
+
+    files = [_file(path, runs_dir) for path in paths]
+    sets = dict(zip(_names(files), map(_read, files), strict=True))
+    if student is not None:
+        check_student(str(student), ())
+    embed = load_embedder(embedder)
+    distances = {}
+    if student is not None:
+        from tailor_rl.measures.distance import student_distance
+
+        for name, made in sets.items():
+            say(f"{name}: {len(made)} traces under {student}")
+            distances[name] = student_distance(made, student, threads=threads)
+            if distances[name].num_too_long:
+                say(f"{name}: {distances[name].num_too_long} traces are too long for {student}")
+    measured = measure_sets(sets, embedder=embed, seed=seed, students=distances)
+    if as_json:
+        typer.echo(json.dumps(asdict(measured), indent=2))
+        return
+    print_sheets(to_sheets(measured))
+
+
+def _file(text: str, runs_dir: Path) -> Path:
+    path = Path(text)
+    if path.is_file():
+        return path
+    if path.suffix == ".jsonl":
+        raise ConfigError(f"there is no {path}: name a run folder or a file of demonstrations")
+    path = path if path.is_dir() else find_run(text, runs_dir)
+    if not (path / FILE).is_file():
+        raise ConfigError(
+            f"{path} has no {FILE}: name a run that has made its demonstrations (an initialisation "
+            '"none" makes none), or a file of them'
+        )
+    return path / FILE
+
+
+def _read(path: Path) -> list[Demonstration]:
+    from tailor_rl.runs.files import read_typed_lines
+    from tailor_rl.types import Demonstration
+
+    made = read_typed_lines(
+        path,
+        Demonstration,
+        what="no demonstration",
+        fix="remove the line, or name a file of demonstrations",
+    )
+    if not made:
+        raise ConfigError(f"{path} holds no demonstration: leave it out")
+    return made
+
+
+def _names(files: Sequence[Path]) -> list[str]:
+    """The run's name, or the file's; with the folder above where two are the same."""
+    plain = [_name(path.resolve(), depth=1) for path in files]
+    names = [
+        name if plain.count(name) == 1 else _name(path.resolve(), depth=2)
+        for name, path in zip(plain, files, strict=True)
+    ]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ConfigError(f"{min(twice)} was named more than once: name each set once")
+    return names
+
+
+def _name(path: Path, *, depth: int) -> str:
+    parts = path.parent.parts if path.name == FILE else path.with_suffix("").parts
+    return "/".join(parts[-depth:])

@@ -1,0 +1,27 @@
+"""Other people's text on a Markdown page: it adds no markup, no HTML and no link."""
+
+from __future__ import annotations
+
+import re
+
+from tailor_rl.printable import one_line, printable
+
+_MARKUP = re.compile(r"[\\`*_\[\]<>#|!~&$@{}^=]")
+# A renderer turns bare addresses into links.
+_BARE_LINK = re.compile(r"(?i)(://|\bwww\.)")
+
+
+def escaped(text: str, limit: int = 500) -> str:
+    r"""`text` on one line of at most `limit` characters, as plain text of a paragraph or a table.
+
+    Example: ``escaped("a|b <b>") == r"a\|b \<b\>"``.
+    """
+    line = _MARKUP.sub(r"\\\g<0>", one_line(text, limit))
+    return _BARE_LINK.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", line)
+
+
+def code_block(text: str, limit: int = 2000) -> str:
+    """`text` as an indented code block, which nothing in it can end; cut with a note."""
+    shown = printable(text)
+    note = "" if len(shown) <= limit else f"\n[... {len(shown) - limit:,} more characters]"
+    return "\n".join(f"    {line}" for line in f"{shown[:limit]}{note}".split("\n"))

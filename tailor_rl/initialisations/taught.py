@@ -1,0 +1,45 @@
+"""Demonstrations that a teacher writes, whatever it is told: one stage of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from tailor_rl.kit import Kit
+from tailor_rl.primitives.assign import Guides
+from tailor_rl.primitives.demonstrate import demonstrate
+from tailor_rl.stages.metered import MeteredTeacher
+from tailor_rl.stages.once import once
+from tailor_rl.types import Demonstration, Problem
+
+
+async def taught(
+    kit: Kit,
+    guides: Guides,
+    *,
+    queries: Sequence[Problem] | None = None,
+    keep: Literal["correct", "all", "wrong"] | None = None,
+    stage: str = "demonstrate",
+    name: str = "traces",
+) -> list[Demonstration]:
+    """NAME.jsonl: what the teacher writes for each query under `guides`, kept by its grade."""
+    cfg, journal = kit.cfg, kit.journal
+
+    async def make() -> Sequence[Demonstration]:
+        kept, counts = await demonstrate(
+            kit.queries if queries is None else queries,
+            guides,
+            MeteredTeacher(kit.teacher, journal),
+            kit.grader,
+            keep=keep or cfg.demonstrations.keep,
+            temperature=cfg.demonstrations.temperature,
+            max_tries=cfg.demonstrations.max_tries,
+            max_tokens=cfg.teacher.max_tokens,
+            on_progress=journal.progress,
+        )
+        if counts.stopped:
+            journal.log(f"{counts.stopped}: {len(kept)} demonstrations are there to go on with")
+        journal.spend(stage, counts.spent())
+        return kept
+
+    return await once(journal, stage, name=name, kind=Demonstration, make=make)

@@ -1,0 +1,59 @@
+"""How long a client waits, and for what. Knows nothing about HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Waits between tries and the rules of the circuit breaker; tests shorten them."""
+
+    tries: int = 10  # of one request, while the endpoint answers others
+    first_wait_s: float = 0.5  # doubled after every try ...
+    longest_wait_s: float = 30.0  # ... up to this
+    jitter_s: float = 1.0  # added at random, so that many requests do not come back together
+    failures: int = 8  # exchanges that fail in a row, of any requests, open the circuit
+    cool_down_s: float = 2.0  # until a probe; doubled with every probe that fails ...
+    longest_cool_down_s: float = 60.0  # ... up to this
+
+
+class Deadline:
+    """Ends a block with TimeoutError after `seconds`, of which paused ones do not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self._timeout = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> Self:
+        await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._timeout.__aexit__(kind, error, trace)
+
+    @property
+    def when(self) -> float:
+        """The moment of the event loop's clock at which the block ends."""
+        when = self._timeout.when()
+        assert when is not None, "asked while paused"
+        return when
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        left_s = self.when - loop.time()
+        self._timeout.reschedule(None)
+        try:
+            yield
+        finally:
+            self._timeout.reschedule(loop.time() + left_s)

@@ -1,0 +1,112 @@
+"""Laws of the circuit breaker."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+
+from tailor_rl.teachers.breaker import CircuitBreaker
+from tailor_rl.teachers.faults import Transient, Unavailable
+from tailor_rl.teachers.patience import Deadline, Patience
+
+QUICK = Patience(failures=3, cool_down_s=0.05, longest_cool_down_s=0.1)
+DOWN = Transient("POST http://h failed with ConnectError")
+
+
+def opened() -> CircuitBreaker:
+    breaker = CircuitBreaker("http://h", QUICK)
+    for _ in range(3):
+        breaker.failed(DOWN, probe=False)
+    return breaker
+
+
+async def admitted(breaker: CircuitBreaker, *, within_s: float = 5.0) -> tuple[bool, float]:
+    """Whether it was a probe, and the seconds that it took."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    return await breaker.admit(until=began + within_s), loop.time() - began
+
+
+async def test_failures_in_a_row_open_the_circuit_and_a_success_between_does_not() -> None:
+    breaker = CircuitBreaker("http://h", QUICK)
+    for _ in range(5):
+        breaker.failed(DOWN, probe=False)
+        breaker.failed(DOWN, probe=False)
+        breaker.worked(probe=False)
+    assert not breaker.is_open
+    assert await admitted(breaker) == (False, pytest.approx(0, abs=0.02))
+    for _ in range(3):
+        breaker.failed(DOWN, probe=False)
+    assert breaker.is_open
+
+
+async def test_one_probe_is_let_through_after_the_cool_down_and_its_success_frees_all() -> None:
+    breaker = opened()
+    waiting = [asyncio.create_task(admitted(breaker)) for _ in range(4)]
+    await asyncio.sleep(0.1)
+    (first,) = [task for task in waiting if task.done()]
+    probe, took_s = first.result()
+    assert probe and 0.05 <= took_s < 0.1
+    breaker.worked(probe=True)
+    breaker.left(probe=True)
+    others = [await task for task in waiting if task is not first]
+    assert [probe for probe, _ in others] == [False] * 3 and not breaker.is_open
+
+
+async def test_every_probe_that_fails_doubles_the_wait_up_to_the_longest() -> None:
+    breaker = opened()
+    waits = []
+    for _ in range(4):
+        probe, took_s = await admitted(breaker)
+        assert probe
+        waits.append(took_s)
+        breaker.failed(DOWN, probe=True)
+        breaker.left(probe=True)
+    assert waits == [pytest.approx(s, abs=0.03) for s in (0.05, 0.1, 0.1, 0.1)]
+
+
+async def test_what_was_sent_before_the_circuit_opened_neither_closes_nor_prolongs_it() -> None:
+    breaker = opened()
+    breaker.worked(probe=False)
+    assert breaker.is_open
+    breaker.failed(DOWN, probe=False)
+    assert await admitted(breaker) == (True, pytest.approx(0.05, abs=0.03))
+
+
+async def test_a_probe_that_is_cancelled_lets_another_one_go() -> None:
+    breaker = opened()
+    assert (await admitted(breaker))[0]
+    waiting = asyncio.create_task(admitted(breaker))
+    await asyncio.sleep(0.02)
+    assert not waiting.done()
+    breaker.left(probe=True)
+    assert (await waiting)[0] and breaker.is_open
+
+
+async def test_who_cannot_be_served_in_time_is_told_at_once_and_why() -> None:
+    breaker = CircuitBreaker("http://h", QUICK)
+    breaker.hold(Transient("got HTTP 429: quota", wait_s=3600.0, status=429), 3600.0)
+    with pytest.raises(Unavailable, match=r"http://h .* 3600 s: got HTTP 429: quota") as caught:
+        await admitted(breaker, within_s=60)
+    assert caught.value.status == 429
+
+
+async def test_a_wait_that_the_server_asks_for_is_not_shortened_by_the_cool_down() -> None:
+    breaker = CircuitBreaker("http://h", QUICK)
+    for _ in range(3):
+        breaker.failed(Transient("busy", wait_s=0.2, status=429), probe=False)
+    assert await admitted(breaker) == (True, pytest.approx(0.2, abs=0.05))
+
+
+async def test_a_deadline_does_not_run_while_it_is_paused() -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(TimeoutError):
+        async with Deadline(0.1) as deadline:
+            with deadline.paused():
+                await asyncio.sleep(0.2)
+            assert math.isclose(deadline.when, began + 0.3, abs_tol=0.05)
+            await asyncio.sleep(5)
+    assert loop.time() - began == pytest.approx(0.3, abs=0.05)
