@@ -91,13 +91,13 @@ class HostedTeacher:
             (answer,) = await self._steps.answers(
                 token_prompt(prompt_ids), [params], deadline_s=deadline_s
             )
+            return self._reply(answer, num_prompt_tokens=len(prompt_ids))
         except TimeoutError as error:
             raise TeacherError(
                 f"{WHAT} {self.name!r} gave no answer within {deadline_s:g} s; {self._steps.pace()}"
             ) from error
         except EngineError as error:
             raise TeacherError(f"{self.name!r} gave no answer: {one_line(str(error))}") from error
-        return self._reply(answer, num_prompt_tokens=len(prompt_ids))
 
     def _reply(self, answer: Any, *, num_prompt_tokens: int) -> TeacherReply:
         reply = TeacherReply(

@@ -59,7 +59,8 @@ def main() -> None:
         for strength in STRENGTHS.values()
     ]
     document = {
-        "command": f"python benchmarks/builtin_strengths.py --problems {args.problems}",
+        "command": f"python benchmarks/builtin_strengths.py --problems {args.problems} "
+        f"--out {args.out}",
         "environment": describe_environment(),
         "rows": rows,
     }

@@ -169,6 +169,8 @@ def make_pool(crew: Crew, cfg: RunConfig, tokens: ChatTokens) -> EnginePool:
 
 
 async def build_ranks(crew: Crew, cfg: RunConfig, *, student: str) -> None:
+    if not crew.ranks:
+        return
     learner = cfg.learner
     places = await together([each.place() for each in crew.ranks])
     one_host = len({place.ip for place in places}) == 1

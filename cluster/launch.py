@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from cluster.crew import Crew, build_engines, build_ranks, hire, make_pool, start
 from cluster.handles import RankHandle
@@ -21,11 +22,13 @@ from cluster.teaching import build_services, open_teachers, teacher_of
 from cluster.watch import guarded
 from learners.group import LearnerGroup
 from learners.settings import PolicySettings, SFTSettings
+from tailor_rl.config.needs import trains_student
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.config.student import fetch_student
 from tailor_rl.graders.counting import CountingGrader
 from tailor_rl.graders.pool import GraderPool
-from tailor_rl.pipeline import tailor
+from tailor_rl.kit import Kit
+from tailor_rl.pipeline import make_set, tailor, train
 from tailor_rl.protocols import Screen
 from tailor_rl.runs.folder import RunFolder
 from tailor_rl.runs.journal import RunJournal
@@ -34,6 +37,8 @@ from tailor_rl.teachers.endpoints import Endpoint
 
 BOOK = "teacher.sqlite"
 
+Work = Callable[[Kit], Coroutine[Any, Any, None]]
+
 
 def launch(cfg: RunConfig, folder: RunFolder, screen: Screen) -> None:
     """Run a recipe in a run folder, to the end or to the first error, which is raised.
@@ -41,6 +46,25 @@ def launch(cfg: RunConfig, folder: RunFolder, screen: Screen) -> None:
     Raises ConfigError or TeacherError before any actor starts where the cluster is too small or a
     teacher does not answer.
     """
+    _launch(cfg, folder, screen, work=_whole_run)
+
+
+def demonstrate(cfg: RunConfig, folder: RunFolder, screen: Screen) -> None:
+    """Make the SFT set in a run folder, and stop. Learners start only where it takes training."""
+    if not trains_student(cfg):
+        cfg = cfg.model_copy(update={"learner": cfg.learner.model_copy(update={"ranks": 0})})
+    _launch(cfg, folder, screen, work=_set_alone)
+
+
+async def _whole_run(kit: Kit) -> None:
+    await tailor(kit)
+
+
+async def _set_alone(kit: Kit) -> None:
+    await make_set(kit)
+
+
+def _launch(cfg: RunConfig, folder: RunFolder, screen: Screen, *, work: Work) -> None:
     plan = make_plan(cfg)
     student, models = str(fetch_student(cfg.student)), fetch_hosted_models(cfg)
     with contextlib.ExitStack() as stack:
@@ -49,16 +73,18 @@ def launch(cfg: RunConfig, folder: RunFolder, screen: Screen) -> None:
         started_here = stack.enter_context(ray_session(cfg.cluster.address, plan))
         check_fits(plan, cluster_nodes())
         crew = hire(plan, cfg, reserve=not started_here)
-        work = _run(
-            cfg,
-            crew,
-            student=student,
-            endpoints=endpoints,
-            models=models,
-            folder=folder,
-            screen=screen,
+        asyncio.run(
+            _run(
+                cfg,
+                crew,
+                student=student,
+                endpoints=endpoints,
+                models=models,
+                folder=folder,
+                screen=screen,
+                work=work,
+            )
         )
-        asyncio.run(work)
 
 
 async def _run(
@@ -70,6 +96,7 @@ async def _run(
     models: Mapping[str, str],
     folder: RunFolder,
     screen: Screen,
+    work: Work,
 ) -> None:
     try:
         building = [
@@ -86,19 +113,21 @@ async def _run(
         ]
         tokens = await start(crew, building, student=student, log=screen.log)
         pool = make_pool(crew, cfg, tokens)
-        learner = LearnerGroup(
-            [RankHandle(actor) for actor in crew.ranks],
-            sft=SFTSettings.from_config(cfg.sft),
-            rl=PolicySettings.from_config(cfg.rl),
+        learner = (
+            LearnerGroup(
+                [RankHandle(actor) for actor in crew.ranks],
+                sft=SFTSettings.from_config(cfg.sft),
+                rl=PolicySettings.from_config(cfg.rl),
+            )
+            if crew.ranks
+            else None
         )
-        teacher = teacher_of(cfg, crew.teachers)
-        task = load_task(cfg.task.name, seed=cfg.task.seed, options=cfg.task.options)
         journal = RunJournal(folder, screen)
         with GraderPool(cfg.task, cfg.reward) as bench:
-            work = tailor(
-                cfg,
-                task=task,
-                teacher=teacher,
+            kit = Kit(
+                cfg=cfg,
+                task=load_task(cfg.task.name, seed=cfg.task.seed, options=cfg.task.options),
+                teacher=teacher_of(cfg, crew.teachers),
                 pool=pool,
                 grader=CountingGrader(
                     bench,
@@ -108,7 +137,8 @@ async def _run(
                 learner=learner,
                 tokens=tokens,
                 journal=journal,
+                train=train,
             )
-            await guarded(work, crew.actors)
+            await guarded(work(kit), crew.actors)
     finally:
         await crew.dismiss()

@@ -5,17 +5,25 @@ Nothing heavy is imported before a command needs it: `--help` must answer at onc
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer.main import get_command
 
-from tailor_rl import cli_run
+from tailor_rl import cli_dataset, cli_examine, cli_primitives, cli_run
+from tailor_rl.cli_words import (
+    RUNS_DIR,
+    ConfigArgument,
+    JsonOption,
+    OverridesArgument,
+    RunArgument,
+    RunsDirOption,
+    checkout,
+)
 from tailor_rl.errors import ConfigError, TailorError
 
 app = typer.Typer(
@@ -26,22 +34,9 @@ app = typer.Typer(
 )
 student_app = typer.Typer(help="Small students raised from scratch.")
 app.add_typer(student_app, name="student")
-tasks_app = typer.Typer(help="Tasks: what there is, and a look at problems and their grading.")
-app.add_typer(tasks_app, name="tasks")
-
-RUNS_DIR = Path("runs")
-
-ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="a recipe (.toml)")]
-OverridesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="such as rl.group_size=16")
-]
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="a run folder, or its name")]
-RunsDirOption = Annotated[Path, typer.Option("--runs-dir", help="where run folders are kept")]
-JsonOption = Annotated[bool, typer.Option("--json", help="for programs")]
-SplitsOption = Annotated[
-    list[str] | None,
-    typer.Option("--split", "--splits", metavar="A,B", help="such as test,ood/people-4"),
-]
+app.add_typer(cli_primitives.app, name="primitives")
+app.add_typer(cli_dataset.app, name="dataset")
+cli_examine.add_commands(app)
 
 
 @app.command()
@@ -77,63 +72,29 @@ def run(
 
 
 @app.command()
-def evaluate(
-    target: Annotated[
-        str,
-        typer.Argument(metavar="TARGET", help="a run folder, its name, or a checkpoint folder"),
-    ],
+def demonstrate(
+    config: Annotated[str | None, typer.Argument(metavar="CONFIG", help="a recipe (.toml)")] = None,
     overrides: OverridesArgument = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(metavar="R.toml", help="instead of the run's; a checkpoint folder needs one"),
+    name: Annotated[str | None, typer.Option(help="of the run folder")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="go on with a run that was stopped")
     ] = None,
-    checkpoint: Annotated[
-        str, typer.Option(metavar="NAME", help="of a run: latest, student, sft, step-000030")
-    ] = "latest",
-    splits: SplitsOption = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="default: evaluations/NAME beside the runs' folder"),
-    ] = None,
-    num_problems: Annotated[int | None, typer.Option(min=1, help="of each split")] = None,
     runs_dir: RunsDirOption = RUNS_DIR,
-    as_json: JsonOption = False,
+    plain: Annotated[bool, typer.Option("--plain", help="lines instead of a live page")] = False,
 ) -> None:
-    """Examine a checkpoint on its own; killed, it goes on where it was."""
-    from tailor_rl import cli_evaluate
-
-    request = cli_evaluate.EvaluateRequest(
-        target=target,
-        checkpoint=checkpoint,
-        recipe=recipe,
-        overrides=tuple(overrides or ()),
-        splits=tuple(splits or ()),
-        num_problems=num_problems,
-        out=out,
+    """Make the SFT set of a recipe and stop; `tailor run --resume RUN` goes on with SFT and RL."""
+    request = cli_run.make_request(
+        config,
+        overrides or (),
+        name=name,
+        resume=resume,
         runs_dir=runs_dir,
-        command=tuple(sys.argv),
+        command=sys.argv,
     )
-    prepared = cli_evaluate.prepare(request)
+    prepared = cli_run.prepare(request)
     with checkout():
-        from cluster.evaluate import evaluate as launch
-    cli_evaluate.execute(prepared, launch, as_json=as_json)
-
-
-@app.command()
-def compare(
-    first: Annotated[
-        str,
-        typer.Argument(metavar="A", help="an evaluation's folder, RUN:STAGE, or a .jsonl of it"),
-    ],
-    second: Annotated[str, typer.Argument(metavar="B", help="the same")],
-    splits: SplitsOption = None,
-    runs_dir: RunsDirOption = RUNS_DIR,
-    as_json: JsonOption = False,
-) -> None:
-    """Whether B is better than A, paired problem by problem."""
-    from tailor_rl.cli_compare import show_comparison
-
-    show_comparison(first, second, splits=tuple(splits or ()), runs_dir=runs_dir, as_json=as_json)
+        from cluster.launch import demonstrate as launch
+    cli_run.execute(prepared, launch, plain=plain, publish=cli_dataset.print_set)
 
 
 @app.command()
@@ -173,45 +134,6 @@ def show_config(
         json.dumps(resolved.to_json(), indent=2) if as_json else to_toml(resolved.config),
         nl=as_json,
     )
-
-
-@tasks_app.callback(invoke_without_command=True)
-def tasks(context: typer.Context, as_json: JsonOption = False) -> None:
-    """The built-in tasks, a line each; `tailor tasks show NAME` looks into one."""
-    if context.invoked_subcommand is not None:
-        return
-    from tailor_rl.tasks.registry import built_in_tasks
-
-    found = built_in_tasks()
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-        return
-    for task, summary in found.items():
-        typer.echo(f"{task:<16} {summary}")
-
-
-@tasks_app.command("show")
-def show_task(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="a task, file.py:Class, or a recipe (.toml)")
-    ],
-    options: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="such as people=[2,3]")
-    ] = None,
-    split: Annotated[str, typer.Option(help="train, validation, test or ood/...")] = "train",
-    num: Annotated[int, typer.Option(min=1, help="problems to show")] = 1,
-    as_json: JsonOption = False,
-) -> None:
-    """Problems, their solutions, and what the grader says of right and wrong answers."""
-    from tailor_rl import cli_tasks
-
-    task = cli_tasks.load(name, options or ())
-    shown = list(cli_tasks.problems(task, split, num + 1))
-    for i, problem in enumerate(shown[:num]):
-        other = shown[i + 1] if i + 1 < len(shown) else shown[0]
-        typer.echo(
-            cli_tasks.as_line(problem) if as_json else cli_tasks.as_text(task, problem, other)
-        )
 
 
 @app.command()
@@ -265,23 +187,6 @@ def student_build(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"--out {out} exists already and is not empty: choose another folder")
     build_student(recipe, out, tokens=tokens, threads=threads, log=typer.echo)
-
-
-@contextlib.contextmanager
-def checkout() -> Iterator[None]:
-    """Imports inside find actors, learners and cluster, which are run from the checkout.
-
-    The installed `tailor` script starts with another folder first on the path.
-    """
-    root = Path(__file__).resolve().parents[1]
-    if not (root / "cluster" / "launch.py").is_file():
-        raise ConfigError(
-            f"{root} holds no checkout of the project, and the wheel alone cannot run: clone the "
-            "repository and use `python -m tailor_rl` there"
-        )
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
-    yield
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -179,14 +179,13 @@ def _keeping(launch: Launch, prepared: PreparedEvaluation) -> Launch:
 def _publish(
     prepared: PreparedBehaviours, folder: EvaluationFolder, ask_judge: AskJudge, *, as_json: bool
 ) -> None:
-    from tailor_rl.measures.behaviours import missing_habits
-    from tailor_rl.measures.behaviours_table import to_sheets, verdicts
+    from tailor_rl.measures.behaviours_table import as_record, to_sheets, verdicts
     from tailor_rl.measures.forecast import report_name
     from tailor_rl.runs.files import explaining_disk_errors, write_json
     from tailor_rl.sheets import print_sheets, to_markdown
 
     report = _report(prepared.evaluation, folder, ask_judge)
-    found = {**asdict(report), "missing": missing_habits(report), "verdicts": verdicts(report)}
+    found = as_record(report)
     sheets = to_sheets(report)
     sentences = "\n".join(f"- {line}" for line in verdicts(report))
     folder.write_tables([found], f"# {report.subject}\n\n{to_markdown(sheets)}\n{sentences}\n")

@@ -81,6 +81,19 @@ def push(
     typer.echo(f"{pushed.url} ({'private' if pushed.private else 'public'})")
 
 
+def print_set(run: Path) -> None:
+    """What `tailor demonstrate` leaves, and how to go on."""
+    from tailor_rl.curation.dataset import check_dataset, read_dataset
+    from tailor_rl.runs.files import resume_command
+
+    folder = run / "dataset"
+    if folder.is_dir():
+        typer.echo(as_text(folder, check_dataset(folder), read_dataset(folder)[:1]))
+    else:
+        typer.echo('there is no set: initialisation = "none" begins with RL')
+    typer.echo(f"go on with SFT and RL: {resume_command(run)}")
+
+
 def find_dataset(run: str, runs_dir: Path) -> Path:
     """The data set of a run, or `run` itself if it is a data set's folder. RunFolderError else."""
     from tailor_rl.curation.dataset import LINEAGE

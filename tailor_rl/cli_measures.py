@@ -17,6 +17,7 @@ import typer
 
 from tailor_rl.cli_run import find_run, say
 from tailor_rl.errors import ConfigError
+from tailor_rl.runs.folder import read_run_config
 
 if TYPE_CHECKING:
     from tailor_rl.types import Demonstration
@@ -68,6 +69,8 @@ def _file(text: str, runs_dir: Path) -> Path:
     if path.suffix == ".jsonl":
         raise ConfigError(f"there is no {path}: name a run folder or a file of demonstrations")
     path = path if path.is_dir() else find_run(text, runs_dir)
+    if not path.is_dir():
+        read_run_config(path)  # says so, with the nearest name
     if not (path / FILE).is_file():
         raise ConfigError(
             f"{path} has no {FILE}: name a run that has made its demonstrations (an initialisation "

@@ -56,7 +56,8 @@ def _teacher_lines(config: RunConfig, least: int, most: int) -> list[str]:
     lines = []
     for name, each in needed.items():
         part = f"{each.share / drawn:.0%} of the requests" if drawn and each.share else "when named"
-        lines.append(f"teacher          {name}: {each.model} at {each.base_url}, {part}")
+        label = "teacher" if name == "teacher" else f"teacher {name}"
+        lines.append(f"{label:<16} {each.model} at {each.base_url}, {part}")
     requests = f"{least:,} to {most:,} requests" if most else "as many requests as it is named in"
     lines.append(
         f"                 {requests}, of at most {teacher.max_tokens:,} tokens; "

@@ -231,7 +231,7 @@ def _origin(primitive: Primitive, used: dict[str, Use] | None) -> str:
 
 def _print_difference(found: Difference) -> None:
     def pair(pair: Pair) -> tuple[str, str, str]:
-        first, second = (f"{p.id}\n{one_line(p.instruction)}" for p in (pair.first, pair.second))
+        first, second = (f"{p.id}\n{p.instruction}" for p in (pair.first, pair.second))
         return first, second, f"{pair.likeness:.0f}"
 
     if found.alike:

@@ -100,6 +100,7 @@ def prepare(request: Request) -> Prepared:
     from tailor_rl.config.demonstrations import check_initialisation, check_sources
     from tailor_rl.config.paths import search_folders
     from tailor_rl.config.student import check_student
+    from tailor_rl.config.teachers import check_hosted_models
     from tailor_rl.graders.rewards import Rewards
     from tailor_rl.protocols import HasNotes
     from tailor_rl.runs.environment import this_machine
@@ -113,8 +114,10 @@ def prepare(request: Request) -> Prepared:
     else:
         check_free(request.resume)
     checks.check_options(config)
-    student = check_student(config.student, search_folders(Path(resolved.provenance.file).parent))
+    searched = search_folders(Path(resolved.provenance.file).parent)
+    student = check_student(config.student, searched)
     checks.check_positions(config, student)
+    notes = check_hosted_models(config, searched)
     machine = this_machine() if checks.runs_on_this_machine(config) else None
     if machine is not None:
         checks.check_machine(config, machine)
@@ -124,7 +127,7 @@ def prepare(request: Request) -> Prepared:
     check_sources(config)
     checks.check_grading_time(config, task)
     Rewards(task, weights=config.reward.weights, functions=config.reward.functions)
-    notes = tuple(task.notes) if isinstance(task, HasNotes) else ()
+    notes = (*notes, *task.notes) if isinstance(task, HasNotes) else notes
     if student.folder is None:
         notes += (f"student {config.student} will be downloaded from the Hugging Face hub",)
     else:
@@ -166,8 +169,17 @@ def print_plan(prepared: Prepared) -> None:
     typer.echo("# dry run: nothing was started and nothing written")
 
 
-def execute(prepared: Prepared, launch: Launch, *, plain: bool) -> None:
-    """Create or reopen the folder, launch, write the report, print the table."""
+def execute(
+    prepared: Prepared,
+    launch: Launch,
+    *,
+    plain: bool,
+    publish: Callable[[Path], None] | None = None,
+) -> None:
+    """Create or reopen the folder, launch, write the report, print the table.
+
+    `publish` shows something else: of a run that goes no further than its set.
+    """
     from tailor_rl.runs.folder import RunFolder
     from tailor_rl.screen import make_screen
 
@@ -177,12 +189,14 @@ def execute(prepared: Prepared, launch: Launch, *, plain: bool) -> None:
             opened = RunFolder.resume(request.resume, prepared.resolved)
         else:
             opened = RunFolder.create(request.runs_dir, prepared.resolved, name=request.name)
-        with opened as folder, ending(folder, terminated, new=request.resume is None):
+        # A run that went no further than its set can go on.
+        end, new = "stopped" if publish else "finished", request.resume is None
+        with opened as folder, ending(folder, terminated, new=new, end=end):
             with make_screen(True if plain else None) as screen:
                 for line in (f"run folder {folder.path}", *prepared.notes):
                     screen.log(line)
                 launch(folder.config, folder, screen)
-            _publish(folder.path)
+            (publish or _publish)(folder.path)
 
 
 def _publish(run: Path) -> None:
@@ -216,7 +230,9 @@ def sigterm_as_interrupt() -> Iterator[Callable[[], bool]]:
 
 
 @contextlib.contextmanager
-def ending(folder: RunFolder, terminated: Callable[[], bool], *, new: bool) -> Iterator[None]:
+def ending(
+    folder: RunFolder, terminated: Callable[[], bool], *, new: bool, end: str = "finished"
+) -> Iterator[None]:
     """Whatever ends the block becomes a line or two on stderr, outcome.json and an exit code."""
     from tailor_rl.runs.files import resume_command
 
@@ -245,7 +261,7 @@ def ending(folder: RunFolder, terminated: Callable[[], bool], *, new: bool) -> I
         _end(folder, "failed", f"error: {sentence(error)} ({type(error).__name__}; see {log})")
         say(hint)
         raise typer.Exit(1) from error
-    folder.record_outcome("finished")
+    folder.record_outcome(end)
 
 
 def _end(folder: RunFolder, state: str, line: str) -> None:

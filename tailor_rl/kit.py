@@ -63,18 +63,21 @@ class Kit:
         """The same parts for a run within this one, in the folder `name`, by another recipe."""
         return replace(self, cfg=cfg, journal=self.journal.nested(name))
 
-    async def back_to_student(self) -> None:
-        """Learner and engines hold the student as it was before any training.
+    async def trained(self) -> None:
+        """Write down that the learner holds a policy that was trained on the way.
 
-        Its weights get a version of their own, after those that were trained on the way: engines
-        take no older one. It is written down, so that a resumed run has the same versions.
+        When the student comes back its weights get a version of their own after this one, since
+        engines take no older one: the same version in every sitting of a run.
         """
-        known = self.journal.read("student_again", WeightVersion)
-        if not known:
-            trained = await self.trainer.version()
-            known = [WeightVersion(step=trained.step + 1, checksum="")]
-            self.journal.write("student_again", known)
-        await self.trainer.load(None, step=known[0].step)
+        if not self.journal.read("student_again", WeightVersion):
+            policy = await self.trainer.version()
+            again = WeightVersion(step=policy.step + 1, checksum="")
+            self.journal.write("student_again", [again])
+
+    async def back_to_student(self) -> None:
+        """Learner and engines hold the student as it was before any training; after `trained`."""
+        again = self.journal.read("student_again", WeightVersion)[0]
+        await self.trainer.load(None, step=again.step)
         await sync_weights(self.trainer, self.pool)
 
     async def back_to_student_if_trained(self) -> None:

@@ -12,10 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tailor_rl.config.schema import RunConfig
 from tailor_rl.initialisations import initialise
 from tailor_rl.kit import Kit
-from tailor_rl.protocols import Grader, Journal, Learner, RolloutPool, Task, Teacher, Tokens
 from tailor_rl.stages.measure import Examiner, examiner_of
 from tailor_rl.stages.reinforce import (
     StepRecord,
@@ -29,32 +27,28 @@ from tailor_rl.sync import sync_weights
 from tailor_rl.types import Demonstration, WeightVersion
 
 
-async def tailor(
-    cfg: RunConfig,
-    *,
-    task: Task,
-    teacher: Teacher,
-    pool: RolloutPool,
-    grader: Grader,
-    learner: Learner,
-    tokens: Tokens,
-    journal: Journal,
-) -> WeightVersion:
+async def tailor(kit: Kit) -> WeightVersion:
     """Run every stage that has not finished yet; returns the name of the final weights."""
-    kit = Kit(cfg, task, teacher, pool, grader, learner, tokens, journal, train)
     examiner = examiner_of(kit)
-    weights = await sync_weights(learner, pool)
+    weights = await sync_weights(kit.trainer, kit.pool)
     await examiner.examine("base", weights)
 
     demonstrations = await initialise(kit)
     if demonstrations:
         await warm_start(kit, demonstrations, examiner)
-        weights = await sync_weights(learner, pool)
+        weights = await sync_weights(kit.trainer, kit.pool)
         await examiner.examine("sft", weights)
 
     weights = await reinforce(kit, examiner)
-    await examiner.examine("rl", weights, step=cfg.rl.num_steps)
+    await examiner.examine("rl", weights, step=kit.cfg.rl.num_steps)
     return weights
+
+
+async def make_set(kit: Kit) -> list[Demonstration]:
+    """The SFT set and nothing else. Without learners the engines hold the student as it is."""
+    if kit.learner is not None:
+        await sync_weights(kit.learner, kit.pool)
+    return await initialise(kit)
 
 
 async def train(kit: Kit, demonstrations: Sequence[Demonstration], *, rl: bool) -> None:
@@ -78,7 +72,7 @@ async def reinforce(kit: Kit, examiner: Examiner) -> WeightVersion:
         return weights
     journal.start("rl")
     if start.step == 0:
-        await examiner.validate(weights, step=0)
+        await examiner.before_rl(weights, stage="sft" if journal.finished("sft") else "base")
     async with open_stream(kit, start, weights=weights) as stream:
         for step in range(start.step + 1, cfg.num_steps + 1):
             record = StepRecord(journal, step=step)

@@ -291,6 +291,10 @@ class Journal(Protocol):
         """What a stage has spent so far, in all sittings."""
         ...
 
+    def record(self, name: str, value: Mapping[str, Any]) -> None:
+        """Replace the file NAME, one JSON object, atomically."""
+        ...
+
     def page(self, name: str, text: str) -> None:
         """Replace NAME.md, a page for people, atomically."""
         ...

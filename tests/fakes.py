@@ -305,7 +305,8 @@ class FakeLearner:
     async def load(self, folder: Path | None, *, step: int) -> None:
         self._fault.point("learner.load")
         assert folder is None
-        self.step, self.skill, self.checksum, self.stage = step, self._student, "student", ""
+        self.step, self.skill, self.checksum = step, self._student, "student"
+        self.stage = self.reference = ""
 
     async def save(self, folder: Path) -> None:
         self._fault.point("learner.save")
@@ -396,6 +397,9 @@ class FakeJournal:
 
     def spent(self, stage: str) -> Mapping[str, float]:
         return dict(self.records.ledger.get(stage, {}))
+
+    def record(self, name: str, value: Mapping[str, Any]) -> None:
+        self.write(name, [value])
 
     def page(self, name: str, text: str) -> None:
         self._fault.point(f"page {name}")

@@ -17,7 +17,8 @@ from tailor_rl.config.schema import (
     SFTConfig,
     TaskConfig,
 )
-from tailor_rl.pipeline import tailor
+from tailor_rl.kit import Kit
+from tailor_rl.pipeline import tailor, train
 from tailor_rl.types import WeightVersion
 from tests.fakes import (
     FakeGrader,
@@ -82,8 +83,8 @@ class Life:
     ) -> tuple[WeightVersion, FakeLearner]:
         """One process: every part is new but for what is on disk."""
         learner = FakeLearner(fault)
-        work = tailor(
-            cfg,
+        kit = Kit(
+            cfg=cfg,
             task=task or FakeTask(),
             teacher=FakeTeacher(
                 self.book, fault, wrong_at_first=cfg.teacher.model == "wrong-at-first"
@@ -93,8 +94,9 @@ class Life:
             learner=learner,
             tokens=FakeTokens(),
             journal=FakeJournal(self.records, fault),
+            train=train,
         )
-        return asyncio.run(work), learner
+        return asyncio.run(tailor(kit)), learner
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         return self.records.files.get(name, [])
@@ -118,5 +120,6 @@ def _lasting(records: Records) -> dict[str, Any]:
 
 
 def untimed(row: dict[str, Any]) -> dict[str, Any]:
-    timed = ("seconds", "learner_seconds", "tokens_per_s", "time")
-    return {key: value for key, value in row.items() if not key.startswith(timed)}
+    # What a lineage says was spent counts work that a kill made double.
+    timed = ("seconds", "learner_seconds", "tokens_per_s", "time", "spent")
+    return {key: value for key, value in row.items() if not key.startswith(timed) or key.startswith("spent_")}

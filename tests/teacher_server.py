@@ -2,7 +2,7 @@
 
 Each request is answered by the next step of the script, else as `fault` decides, else properly.
 `requests` holds what it was asked, `charged` the Idempotency-Key of every completion that a
-provider would put on the bill: from the moment it is accepted, whether the answer arrives or not.
+provider would put on the bill, from the moment it is accepted.
 """
 
 from __future__ import annotations
@@ -42,6 +42,16 @@ def answer(status: int, body: bytes = b"{}", /, **headers: str) -> Step:
         await writer.drain()
 
     return step
+
+
+@dataclass(frozen=True)
+class Charged:
+    """A step that a provider puts on the bill, whether its answer arrives or not."""
+
+    step: Step
+
+    async def __call__(self, writer: asyncio.StreamWriter) -> None:
+        await self.step(writer)
 
 
 async def reset_in_the_middle(writer: asyncio.StreamWriter) -> None:
@@ -100,10 +110,20 @@ class TeacherServer:
         self.open = self.most_open = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        self.base_url = f"http://127.0.0.1:{port}/v1"
+        await self._listen(0)
         return self
+
+    async def _listen(self, port: int) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        self._port = self._server.sockets[0].getsockname()[1]
+        self.base_url = f"http://127.0.0.1:{self._port}/v1"
+
+    def leave(self) -> None:
+        """Refuse connections from now on."""
+        self._server.close()
+
+    async def come_back(self) -> None:
+        await self._listen(self._port)
 
     async def __aexit__(
         self,
@@ -128,6 +148,8 @@ class TeacherServer:
                 self.num_refused += 1
                 return await answer(429, b"too many at a time")(writer)
             step = self._step(seen)
+            if isinstance(step, Charged):
+                self.charged.append(seen.headers.get("idempotency-key", ""))
             await asyncio.sleep(self._delay_s)
             await step(writer)
         except (ConnectionError, asyncio.CancelledError, asyncio.IncompleteReadError):
@@ -148,8 +170,7 @@ class TeacherServer:
                 return answer(404, b'{"error": "no such path"}')
             listing = {"data": [{"id": name} for name in self._models]}
             return answer(200, json.dumps(listing).encode())
-        self.charged.append(seen.headers.get("idempotency-key", ""))
-        return answer(200, chat(f"answer to {seen.body['messages'][-1]['content']}"))
+        return Charged(answer(200, chat(f"answer to {seen.body['messages'][-1]['content']}")))
 
 
 async def _read(reader: asyncio.StreamReader) -> Seen:

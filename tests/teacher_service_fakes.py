@@ -18,6 +18,24 @@ IMPATIENT = Patience(
     first_wait_s=0.01, longest_wait_s=0.6, jitter_s=0.02, cool_down_s=0.04, longest_cool_down_s=0.3
 )
 
+# A process that buys `num` answers. Arguments: URL, book, num, requests in flight.
+BUYER = """
+import asyncio, sys
+from dataclasses import replace
+from pathlib import Path
+from tests.teacher_service_fakes import REQUEST, endpoint, service
+
+url, book, num, in_flight = sys.argv[1:]
+
+async def main():
+    teacher = service(Path(book), endpoint(url), requests_in_flight=int(in_flight))
+    asked = [teacher.complete(replace(REQUEST, sample=i)) for i in range(int(num))]
+    await asyncio.gather(*asked)
+    await teacher.aclose()
+
+asyncio.run(main())
+"""
+
 
 def endpoint(base_url: str, name: str = "teacher", **changed: Any) -> Endpoint:
     return Endpoint(**{"model": "m", "api_key_env": KEY_ENV, **changed}, name=name,

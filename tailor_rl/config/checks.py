@@ -13,7 +13,6 @@ from tailor_rl.config.demonstrations import check_demonstrations
 from tailor_rl.config.machine import check_machine as check_machine
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.config.student import StudentFiles
-from tailor_rl.config.teachers import check_hosted_models as check_hosted_models
 from tailor_rl.config.teachers import check_teachers
 from tailor_rl.errors import ConfigError
 from tailor_rl.protocols import HasSizes, HasSlowGrades, Task, Tokens

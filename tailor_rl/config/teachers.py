@@ -119,7 +119,7 @@ def hosted_teachers(config: RunConfig) -> dict[str, EndpointConfig]:
     return {name: endpoint for name, endpoint in needed if endpoint.base_url == HOSTED}
 
 
-def check_hosted_models(config: RunConfig, searched: tuple[Path, ...]) -> list[str]:
+def check_hosted_models(config: RunConfig, searched: tuple[Path, ...]) -> tuple[str, ...]:
     """Raises ConfigError unless each model to host is one, with positions for its context.
 
     Returns what a user should know before the start. `searched` as in `check_student`.
@@ -136,4 +136,4 @@ def check_hosted_models(config: RunConfig, searched: tuple[Path, ...]) -> list[s
                 f"{section}.hosted.max_model_len={length} is more than the {longest} positions of "
                 f"{endpoint.model}: set {section}.hosted.max_model_len={longest} or less"
             )
-    return notes
+    return tuple(notes)

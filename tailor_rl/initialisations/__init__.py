@@ -85,6 +85,8 @@ async def initialise(kit: Kit) -> list[Demonstration]:
         await kit.back_to_student_if_trained()
         return journal.read("demonstrations", Demonstration)
     made = await find_initialisation(kit.cfg.initialisation)(kit)
+    if not made:
+        return []
 
     async def curate() -> Sequence[Demonstration]:
         return _curate(kit, made)
@@ -106,8 +108,6 @@ def _curate(kit: Kit, made: Sequence[Demonstration]) -> list[Demonstration]:
         num_tokens=num_tokens,
         seed=cfg.seed,
     )
-    if not kept:
-        return []
     if demos.match != "none" or len(kept) < len(made):
         journal.log(
             describe_match(made, kept, by=demos.match, to=demos.match_to, num_tokens=num_tokens)

@@ -33,6 +33,7 @@ async def _rounds(kit: Kit) -> list[Demonstration]:
         for number in range(1, four_star.num_rounds + 1):
             inner = kit.inside(f"round-{number}", kit.cfg)
             if traces:
+                await inner.trained()
                 await inner.back_to_student()
                 await kit.train(inner, traces, rl=False)
             traces = await sampled(
@@ -42,6 +43,7 @@ async def _rounds(kit: Kit) -> list[Demonstration]:
                 seed=derive_seed(kit.cfg.seed, "four-star", number),
                 charge=kit.journal,
             )
+        await kit.trained()
         return traces
 
     made = await once(kit.journal, "demonstrate", name="traces", kind=Demonstration, make=make)

@@ -32,6 +32,7 @@ async def demonstrations(kit: Kit) -> list[Demonstration]:
     if not already:
         kit.journal.spend(FIRST_RUN, _cost(inner))
         kit.journal.finish(FIRST_RUN)
+    await kit.trained()
     traces = await sampled(
         kit,
         samples=kit.cfg.re_distill.samples_per_problem,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 from tailor_rl.measures.behaviours import (
     MIN_SHARE,
@@ -85,6 +87,12 @@ def _agreement_sheet(report: BehaviourReport) -> Sheet:
             for habit, found in report.agreement.items()
         ),
     )
+
+
+def as_record(report: BehaviourReport) -> dict[str, Any]:
+    """The report as JSON holds it, with what it says in words."""
+    missing = list(missing_habits(report))
+    return {**asdict(report), "missing": missing, "verdicts": verdicts(report)}
 
 
 def verdicts(report: BehaviourReport) -> list[str]:

@@ -127,8 +127,9 @@ def _point(rows: Sequence[tuple[Path, str, float, float]]) -> Point:
     return Point(
         initialisation=rows[0][1],
         runs=tuple(run.resolve().name for run, *_ in rows),
-        forecast=float(np.mean([forecast for *_, forecast, _ in rows])),
-        gain=float(np.mean([gain for *_, gain in rows])),
+        # Equal means must tie, though they differ by rounding.
+        forecast=round(float(np.mean([forecast for *_, forecast, _ in rows])), 9),
+        gain=round(float(np.mean([gain for *_, gain in rows])), 9),
     )
 
 

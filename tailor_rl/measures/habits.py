@@ -19,8 +19,8 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"\bnot equal|n't equal|≠",
         r"\btoo (?:high|low|big|small|large)\b",
         r"(?:\bis not|\bisn't|\bnone is|\bnone of them is) \(?\d",
-        r"\bcheck:|\bcheck(?:ing|ed|s)? (?:again|all|each|every|if|it|my|our|that|the|this|"
-        r"whether)\b",
+        r"\bcheck:(?! no\b)",
+        r"\bcheck(?:ing|ed|s)? (?:again|all|each|every|if|it|my|our|that|the|this|whether)\b",
         r"\blet(?:'s| me| us) check\b|\b(?:double|re|cross|sanity)[- ]?check",
         r"\bverif(?:y|ies|ied|ying)\b",
         r"\bconflicts?\b|\bcontradict(?:s|ed|ing|ions?|ory)?\b|\b(?:in)?consistent\b",

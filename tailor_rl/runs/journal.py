@@ -120,6 +120,10 @@ class RunJournal:
     def spent(self, stage: str) -> Mapping[str, float]:
         return self._ledger.spent(stage)
 
+    def record(self, name: str, value: Mapping[str, Any]) -> None:
+        with explaining_disk_errors(self._run, name):
+            write_json(self._run / name, value)
+
     def page(self, name: str, text: str) -> None:
         path = self._run / f"{name}.md"
         with explaining_disk_errors(self._run, path.name):
@@ -133,9 +137,7 @@ class RunJournal:
             write_dataset(self._run / "dataset", demonstrations, lineage)
 
     def nested(self, name: str) -> RunJournal:
-        return RunJournal(
-            self._folder.inside(name), self._screen, parent=f"{self._parent}{name}: "
-        )
+        return RunJournal(self._folder.inside(name), self._screen, parent=f"{self._parent}{name}: ")
 
     async def checkpoint(
         self, name: str, *, step: int, learner: Learner, state: Mapping[str, Any]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from tailor_rl.config.schema import EvaluationConfig
 from tailor_rl.evaluation import Trace, examine_problems, tabulate
 from tailor_rl.kit import Kit
+from tailor_rl.measures.behaviours import make_report
+from tailor_rl.measures.behaviours_table import as_record
+from tailor_rl.measures.forecast import report_name
 from tailor_rl.protocols import Grader, HasSizes, Journal, RolloutPool, Task
 from tailor_rl.types import Evaluation, ProblemResult, Sampling, WeightVersion
 
@@ -84,13 +88,38 @@ class Examiner:
         if self._cfg.every and step % self._cfg.every == 0:
             await self.accuracy(weights, stage="rl", step=step)
 
+    async def before_rl(self, weights: WeightVersion, *, stage: str) -> None:
+        """The first point of the learning curve, and from its answers the forecast of what RL will
+        gain over `stage`: behaviours-STAGE.json, written before RL begins.
+        """
+        if not self._cfg.every:
+            return
+        answers: list[Trace] = []
+        results = await self._results("rl", "validation", step=0, on_trace=answers.append)
+        self._write(results, weights)
+        k = self._cfg.samples_per_problem
+        if k > 1 and any(len(result.correct) >= k for result in results):
+            report = make_report(
+                [replace(result, stage=stage) for result in results],
+                sorted(answers, key=lambda answer: answer.problem_id),
+                subject=stage,
+                k=k,
+                temperature=self._cfg.temperature,
+                seed=self._seed,
+            )
+            self._journal.record(report_name(stage), as_record(report))
+
     async def accuracy(self, weights: WeightVersion, *, stage: str, step: int) -> float:
         """The accuracy on validation, which is written down too."""
         results = await self._results(stage, "validation", step=step, on_trace=None)
+        rows = self._write(results, weights)
+        return next(row.value for row in rows if row.metric == "accuracy")
+
+    def _write(self, results: list[ProblemResult], weights: WeightVersion) -> list[Evaluation]:
         rows = self._tabulate(results, weights)
         for row in rows:
             self._journal.evaluation(row)
-        return next(row.value for row in rows if row.metric == "accuracy")
+        return rows
 
     async def _results(
         self, stage: str, split: str, *, step: int, on_trace: Callable[[Trace], None] | None

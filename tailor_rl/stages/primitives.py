@@ -93,6 +93,7 @@ async def _discover(
         if found.counts.stopped:
             journal.log(f"{found.counts.stopped}: {len(found.primitives)} primitives are there")
         journal.write("discovery", [found.counts])
+        journal.write("refused", found.refused)
         return found.primitives
 
     return await once(journal, "discover", name="candidates", kind=Primitive, make=make)

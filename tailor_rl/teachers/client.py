@@ -68,7 +68,6 @@ class ChatClient:
             base_url,
             api_key_env=api_key_env,
             timeout_s=timeout_s,
-            connections=requests_in_flight + 1,
             section=section,
         )
         self._model = model
@@ -77,7 +76,7 @@ class ChatClient:
         self._patience = patience or Patience()
         self._places = asyncio.Semaphore(requests_in_flight)
         self._limiter = AdaptiveLimiter(requests_in_flight)
-        self._breaker = CircuitBreaker(self._transport.base_url, self._patience)
+        self._breaker = CircuitBreaker(self._transport.base_url, self._patience.within(deadline_s))
         self._unwanted: frozenset[str] = frozenset()  # parameters that this server refuses
 
     def __repr__(self) -> str:

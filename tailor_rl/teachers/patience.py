@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +21,17 @@ class Patience:
     failures: int = 8  # exchanges that fail in a row, of any requests, open the circuit
     cool_down_s: float = 2.0  # until a probe; doubled with every probe that fails ...
     longest_cool_down_s: float = 60.0  # ... up to this
+
+    def within(self, deadline_s: float) -> Patience:
+        """Cool-downs so short that a request outlives several: else an endpoint could be back for
+        long, and its requests would end without having asked.
+        """
+        most_s = deadline_s / 8
+        return replace(
+            self,
+            cool_down_s=min(self.cool_down_s, most_s),
+            longest_cool_down_s=min(self.longest_cool_down_s, most_s),
+        )
 
 
 class Deadline:

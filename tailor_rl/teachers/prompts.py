@@ -254,16 +254,6 @@ def demonstrate_prompt(problem: str, *, instruction: str | None) -> str:
     return _shipped().demonstrate(problem, instruction=instruction).prompt
 
 
-def __getattr__(name: str) -> str:
-    match name:
-        case "DISCOVER_SYSTEM":
-            return _shipped().discover([], num_primitives=1, known=[]).system
-        case "DEMONSTRATE_SYSTEM":
-            return _shipped().demonstrate("", instruction=None).system
-        case _:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
 def _blocks(text: str) -> list[tuple[str, str]]:
     return [(match["title"], match["body"]) for match in _BLOCK.finditer(text)]
 

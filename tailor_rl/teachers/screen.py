@@ -27,7 +27,7 @@ _CONTROL_TOKEN = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _URL = re.compile(
-    r"""\b(?:https?|ftps?|wss?|ldaps?|ssh):/? | \bfile:/ | \bdata:[\w.+-]{1,40}/[\w.+-]
+    r"""\bhxxps?:? | \w\[\.\]\w | \w[\w-]\.[a-z]{2,4}/\w | \b(?:https?|ftps?|wss?|ldaps?|ssh):/? | \bfile:/ | \bdata:[\w.+-]{1,40}/[\w.+-]
       | \b(?:java|vb)script:(?!\s) | \bmailto:\S
       | \bwww\.\w | [\w-]\.(?:com|org|net|io|ru|cn)(?:/|\b(?!\.?\w)) | (?<![\w:/])//[\w-]+\.\w""",
     re.IGNORECASE | re.VERBOSE,
@@ -99,11 +99,15 @@ def has_template(text: str) -> bool:
 
 
 def odd_character(text: str) -> str | None:
-    """The first character that a reader cannot see, or None.
+    """The first character that a reader cannot see, or None. Line breaks and tabs are seen.
 
     Control, format (zero-width, bidirectional, tag), private, unassigned and surrogate characters,
     separators of lines and paragraphs, and letters that are drawn as nothing.
     """
     if _ASCII_LINE.fullmatch(text):
         return None
-    return next((c for c in text if unicodedata.category(c) in _NOT_SHOWN or c in _BLANK), None)
+    return next((c for c in text if c not in "\n\r\t" and _not_shown(c)), None)
+
+
+def _not_shown(c: str) -> bool:
+    return unicodedata.category(c) in _NOT_SHOWN or c in _BLANK

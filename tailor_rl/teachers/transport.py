@@ -7,8 +7,10 @@ Knows nothing about retries, prompts or the purchase book.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
+import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,12 +28,19 @@ _PASSING = frozenset({408, 409, 429})
 _SEEN = 1000  # characters of an answer that are looked at to say what is wrong
 
 
-class Transport:
-    """One endpoint. `timeout_s` bounds an exchange from connecting to the last byte."""
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: it takes 40 ms, and every connection would read them anew."""
+    return httpx.create_ssl_context()
 
-    def __init__(
-        self, base_url: str, *, api_key_env: str, timeout_s: float, connections: int, section: str
-    ) -> None:
+
+class Transport:
+    """One endpoint, over as many connections as there are exchanges at a time.
+
+    `timeout_s` bounds an exchange from connecting to the last byte.
+    """
+
+    def __init__(self, base_url: str, *, api_key_env: str, timeout_s: float, section: str) -> None:
         self.base_url = checked_url(base_url, section=section)
         self.key = ApiKey(api_key_env)
         self._section = section
@@ -39,13 +48,8 @@ class Transport:
         # They log URLs and headers; stamina logs retries without a cause (faults.py does).
         for library, level in (("httpx", "WARNING"), ("httpcore", "WARNING"), ("stamina", "ERROR")):
             logging.getLogger(library).setLevel(level)
-        self._http = httpx.AsyncClient(
-            auth=self.key,
-            timeout=httpx.Timeout(timeout_s),
-            limits=httpx.Limits(max_connections=connections),
-            # A proxy from the environment cannot reach this host's own loopback.
-            trust_env=urlsplit(self.base_url).hostname not in ("127.0.0.1", "localhost", "::1"),
-        )
+        self._all: list[httpx.AsyncClient] = []
+        self._free: list[httpx.AsyncClient] = []
 
     async def exchange(
         self,
@@ -61,12 +65,12 @@ class Transport:
         that is no JSON object; Refused for every other status; TeacherError for a body without end.
         """
         what = f"{method} {self.base_url}{path}"
+        url = self.base_url + path
+        http = self._free.pop() if self._free else self._open()
         try:
             async with (
                 asyncio.timeout(self._timeout_s),
-                self._http.stream(
-                    method, self.base_url + path, json=body, headers=headers
-                ) as response,
+                http.stream(method, url, json=body, headers=headers) as response,
             ):
                 content = await self._capped(response, what)
         except TimeoutError:
@@ -74,10 +78,27 @@ class Transport:
         except httpx.RequestError as error:  # connecting, reading, a broken protocol or encoding
             cause = f"{type(error).__name__} {self.key.redact(str(error))}".strip()
             raise Transient(f"{what} failed with {one_line(cause)}") from None
+        finally:
+            self._free.append(http)
         return self._judged(response, self.key.redacted(content), what)
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        for http in self._all:
+            await http.aclose()
+
+    def _open(self) -> httpx.AsyncClient:
+        # One connection each: a pool of httpcore 1.0 takes time quadratic in its connections for
+        # every request, which at 64 of them is 15 ms and limits a service to 60 answers a second.
+        http = httpx.AsyncClient(
+            auth=self.key,
+            timeout=httpx.Timeout(self._timeout_s),
+            limits=httpx.Limits(max_connections=1),
+            verify=_certificates(),
+            # A proxy from the environment cannot reach this host's own loopback.
+            trust_env=urlsplit(self.base_url).hostname not in ("127.0.0.1", "localhost", "::1"),
+        )
+        self._all.append(http)
+        return http
 
     async def _capped(self, response: httpx.Response, what: str) -> bytes:
         content = bytearray()
@@ -92,23 +113,36 @@ class Transport:
 
     def _judged(self, response: httpx.Response, content: bytes, what: str) -> dict[str, Any]:
         status = response.status_code
-        words = self.key.redact(content[: 4 * _SEEN].decode("utf-8", "replace"))[:_SEEN]
-        seen = one_line(words) or "an empty body"
         if status in _PASSING or status >= 500:
             wait_s = retry_after(response.headers)
             asked = "" if wait_s is None else f" and is to wait {wait_s:g} s"
+            seen = self._shown(content)
             raise Transient(
                 f"{what} got HTTP {status}{asked}: {seen}", wait_s=wait_s, status=status
             )
         if not 200 <= status < 300:
             target = response.headers.get("location")
             moved = f" (a redirect to {one_line(self.key.redact(target))})" if target else ""
-            raise Refused(f"{what} got HTTP {status}{moved}: {seen}", status=status, seen=words)
+            raise Refused(
+                f"{what} got HTTP {status}{moved}: {self._shown(content)}",
+                status=status,
+                seen=self._words(content),
+            )
         try:
             payload = json.loads(content)
         except (ValueError, RecursionError):
             kind = "a web page" if content.lstrip()[:1] == b"<" else "no JSON"
-            raise Transient(f"{what} was answered with {kind}: {seen}", status=status) from None
+            raise Transient(
+                f"{what} was answered with {kind}: {self._shown(content)}", status=status
+            ) from None
         if not isinstance(payload, dict):
-            raise Transient(f"{what} was answered with no JSON object: {seen}", status=status)
+            raise Transient(
+                f"{what} was answered with no JSON object: {self._shown(content)}", status=status
+            )
         return payload
+
+    def _words(self, content: bytes) -> str:
+        return self.key.redact(content[: 4 * _SEEN].decode("utf-8", "replace"))[:_SEEN]
+
+    def _shown(self, content: bytes) -> str:
+        return one_line(self._words(content)) or "an empty body"

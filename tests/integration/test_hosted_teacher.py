@@ -59,7 +59,7 @@ class World:
         plan = replace(make_plan(cfg), engines=0, ranks=0)
         check_fits(plan, cluster_nodes())
         self.runner = asyncio.Runner()
-        self.crew = hire(plan, cfg, reserve=False)
+        self.crew = hire(plan, cfg, reserve=True)
 
     async def build(self) -> None:
         models = fetch_hosted_models(self.cfg)

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from cluster.doctor import COMPANIONS, _companions, _versions, token_file
-from cluster.host import load_secret
+from cluster.host import AsyncHost, Host, load_secret
 from cluster.local import CHECKOUT, _check_listening, secure_token
 from cluster.placement import Node, Plan, Share, check_fits, make_plan
 from cluster.submit import make_job
+from cluster.teaching import key_variables, open_teachers
 from tailor_rl.config.schema import RunConfig
-from tailor_rl.errors import ConfigError
+from tailor_rl.errors import ConfigError, TeacherError
 
 LAPTOP = [Node(cpus=2, gpus=0)]
 LOOPBACK = "http://127.0.0.1:8265"
@@ -74,6 +75,53 @@ def test_tensor_parallel_engines_need_as_many_gpus() -> None:
 def test_only_an_initialisation_that_asks_a_teacher_gets_teacher_actors() -> None:
     assert make_plan(recipe(teacher={"actors": 2})).teachers == 2
     assert make_plan(recipe(initialisation="none", teacher={"actors": 2})).teachers == 0
+
+
+def test_a_run_that_only_has_a_judge_gets_teacher_actors_too() -> None:
+    judged = recipe(initialisation="rule_based", measures={"judge": "teacher"})
+    assert make_plan(judged).teachers == 1
+
+
+HOSTED = {"base_url": "vllm", "model": "m"}
+
+
+def hosting(**more: dict[str, object]) -> RunConfig:
+    """Half a CPU each for a rank and an engine, and what the hosted teachers need."""
+    teachers = {name: {**HOSTED, "hosted": settings} for name, settings in more.items()}
+    return recipe(teacher={"more": teachers})
+
+
+def test_hosted_teachers_are_placed_after_ranks_and_engines() -> None:
+    plan = make_plan(
+        hosting(a={"engines": 2, "threads": 3}, b={"gpus_per_engine": 2, "tensor_parallel": 2})
+    )
+    half, three = Share(cpus=0.5, gpus=0), Share(cpus=1.5, gpus=0)
+    assert plan.shares == (half, half, three, three, Share(cpus=1, gpus=2))
+    assert (plan.cpus, plan.gpus, plan.teachers) == (5, 2, 1)
+
+
+def test_a_teacher_that_nobody_asks_is_not_hosted() -> None:
+    unasked = recipe(teacher={"more": {"a": {**HOSTED, "share": 0}}})
+    assert make_plan(unasked).hosted == ()
+    assert make_plan(recipe(initialisation="none", teacher=HOSTED)).hosted == ()
+
+
+def test_hosted_teachers_are_in_the_arithmetic_and_in_the_advice() -> None:
+    plan = make_plan(hosting(a={"engines": 4}, b={"engines": 2}))
+    with pytest.raises(ConfigError) as refusal:
+        check_fits(plan, LAPTOP)
+    message = str(refusal.value)
+    assert "needs 4 CPUs (1 rollout engines x 0.5 + 1 learner ranks x 0.5 + " in message
+    assert "4 engines of teacher.more.a.hosted x 0.5" in message
+    assert "set teacher.more.a.hosted.engines=1 teacher.more.b.hosted.engines=1," in message
+    check_fits(make_plan(hosting(a={}, b={})), LAPTOP)
+
+
+def test_a_hosted_teacher_too_big_for_any_gpu_is_advised_to_run_on_cpus() -> None:
+    plan = make_plan(hosting(a={"gpus_per_engine": 2, "tensor_parallel": 2}))
+    with pytest.raises(ConfigError, match=r"teacher\.more\.a\.hosted\.gpus_per_engine=0"):
+        check_fits(plan, [Node(cpus=8, gpus=1)])
+    check_fits(plan, [Node(cpus=8, gpus=2)])
 
 
 def test_ray_token_is_made_for_its_owner_only(
@@ -149,6 +197,72 @@ def test_a_key_file_is_read_where_the_key_itself_is_not_set(
     monkeypatch.setenv("SOME_KEY", "")
     load_secret("SOME_KEY")
     assert os.environ["SOME_KEY"] == "abc"
+
+
+def test_a_job_carries_the_key_files_of_every_teacher(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cfg = recipe(teacher={"api_key_env": "KEY_A", "more": {"b": {"api_key_env": "KEY_B"}}})
+    monkeypatch.setenv("KEY_A_FILE", "/run/secrets/a")
+    monkeypatch.setenv("KEY_B", "canary-77")
+    arguments = {"cfg": cfg, "address": LOOPBACK, "runs_dir": tmp_path, "name": None}
+    with pytest.raises(ConfigError, match="KEY_B_FILE") as refusal:
+        make_job(CHECKOUT / "tests/recipes/tiny.toml", [], **arguments)  # type: ignore[arg-type]
+    assert "canary" not in str(refusal.value)
+    monkeypatch.setenv("KEY_B_FILE", "/run/secrets/b")
+    job = make_job(CHECKOUT / "tests/recipes/tiny.toml", [], **arguments)  # type: ignore[arg-type]
+    assert job.env == {"KEY_A_FILE": "/run/secrets/a", "KEY_B_FILE": "/run/secrets/b"}
+
+
+async def test_an_actor_reads_every_key_before_it_builds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("KEY_A", "KEY_B"):
+        (tmp_path / name).write_text(f"secret of {name}\n")
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / name))
+        monkeypatch.setenv(name, "")
+    for host in (Host(), AsyncHost()):
+        building = host.build("collections:Counter", {}, ("KEY_A", "KEY_B"))
+        if building is not None:
+            await building
+        assert os.environ["KEY_A"] == "secret of KEY_A"
+        assert os.environ["KEY_B"] == "secret of KEY_B"
+        monkeypatch.setenv("KEY_B", "")
+
+
+def test_the_keys_of_the_teachers_that_are_asked_are_named_once_each() -> None:
+    more = {"b": {}, "c": {"api_key_env": "KEY_C"}, "d": {"api_key_env": "KEY_D", "share": 0}}
+    cfg = recipe(teacher={"api_key_env": "KEY_A", "more": more})
+    assert key_variables(cfg) == ("KEY_A", "TAILOR_TEACHER_API_KEY", "KEY_C")
+
+
+def test_built_in_teachers_share_one_server_and_the_hosted_one_waits() -> None:
+    more = {"b": {"share": 3, "price_prompt": 2.0}, "own": {**HOSTED, "structured_output": True}}
+    with open_teachers(recipe(teacher={"more": more})) as endpoints:
+        first, b, own = endpoints
+        assert first.base_url == b.base_url and first.base_url.startswith("http://127.0.0.1:")
+        assert (own.base_url, own.model, own.structured_output) == ("vllm", "m", True)
+        assert [each.share for each in endpoints] == [1, 3, 1]
+        assert b.price_prompt == 2.0
+
+
+def test_every_endpoint_is_checked_before_the_start() -> None:
+    more = {"b": {"model": "no-such-model"}}
+    with (
+        pytest.raises(TeacherError, match="no-such-model") as refusal,
+        open_teachers(recipe(teacher={"more": more})),
+    ):
+        raise AssertionError("opened")
+    assert refusal.value.exit_code == 2
+    assert "teacher.more.b.model" in str(refusal.value)
+
+
+def test_a_judge_without_a_share_can_be_asked() -> None:
+    judged = recipe(
+        initialisation="rule_based", teacher={"share": 0}, measures={"judge": "teacher"}
+    )
+    with open_teachers(judged) as endpoints:
+        assert [(each.name, each.share) for each in endpoints] == [("teacher", 1.0)]
 
 
 def test_cuda_companions_beside_a_cpu_torch_are_a_problem() -> None:

@@ -8,13 +8,13 @@ import pytest
 
 from tailor_rl.config.checks import (
     check_grading_time,
-    check_initialisation,
     check_lengths,
     check_machine,
     check_options,
     check_positions,
     check_splits,
 )
+from tailor_rl.config.demonstrations import check_initialisation
 from tailor_rl.config.load import load_config
 from tailor_rl.config.student import check_student
 from tailor_rl.errors import ConfigError

@@ -144,8 +144,9 @@ async def test_requests_go_to_the_engine_with_the_fewest() -> None:
     own = backend(slow, fast)
     stuck = asyncio.create_task(own.complete(request(0)))
     await asyncio.sleep(0)
-    for i in range(1, 9):
-        await own.complete(request(i))
+    async with asyncio.timeout(5):
+        for i in range(1, 9):
+            await own.complete(request(i))
     assert (len(slow.asked), len(fast.asked)) == (1, 8)
     slow.gate.set()
     await stuck

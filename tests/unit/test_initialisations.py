@@ -76,7 +76,7 @@ def test_a_kill_at_any_point_of_making_a_set_changes_nothing_in_the_end(
     whole = Life.new(tmp_path / "whole")
     fault = Fault()
     weights, learner = whole.live(cfg, fault=fault, task=Wordy())
-    for kill_at in range(1, fault.points + 1, 3):
+    for kill_at in range(1, fault.points + 1, 5):
         life = Life.new(tmp_path / str(kill_at))
         with pytest.raises(Killed):
             life.live(cfg, fault=Fault(kill_at), task=Wordy())

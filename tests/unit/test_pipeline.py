@@ -12,7 +12,8 @@ import pytest
 
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import GradeError, RunFolderError
-from tailor_rl.pipeline import tailor
+from tailor_rl.kit import Kit
+from tailor_rl.pipeline import tailor, train
 from tailor_rl.runs.folder import RunFolder
 from tailor_rl.runs.journal import RunJournal
 from tailor_rl.screen import PlainScreen
@@ -57,8 +58,8 @@ def test_a_run_measures_base_sft_and_rl_and_leaves_everything_behind(tmp_path: P
     assert list(life.records.checkpoints) == ["sft", "step-000004"]
     assert [len(life.rows(f)) for f in ("attempts", "primitives", "demonstrations")] == [6, 3, 5]
     assert life.records.started == [
-        "evaluate_base", "attempt", "discover", "demonstrate", "sft", "evaluate_sft", "rl",
-        "evaluate_rl",
+        "evaluate_base", "attempt", "discover", "screen", "select", "demonstrate", "curate", "sft",
+        "evaluate_sft", "rl", "evaluate_rl",
     ]  # fmt: skip
     assert set(life.records.finished) == set(life.records.started)
     assert {row["split"] for row in life.rows("samples/eval-rl")} == {"test", "ood/large"}
@@ -226,8 +227,8 @@ def test_a_kill_changes_nothing_in_a_real_run_folder_either(tmp_path: Path) -> N
 
     def live(folder: RunFolder, kill_at: int | None = None) -> dict[str, Any]:
         """Goes on in the folder, to the end or to a learner that is killed."""
-        work = tailor(
-            cfg,
+        kit = Kit(
+            cfg=cfg,
             task=FakeTask(),
             teacher=FakeTeacher(),
             pool=FakePool(),
@@ -235,12 +236,12 @@ def test_a_kill_changes_nothing_in_a_real_run_folder_either(tmp_path: Path) -> N
             learner=FakeLearner(Fault(kill_at)),
             tokens=FakeTokens(),
             journal=RunJournal(folder, PlainScreen(io.StringIO())),
+            train=train,
         )
-        asyncio.run(work)
+        asyncio.run(tailor(kit))
         path = folder.path
         rows = {str(p.relative_to(path)): read_rows(p) for p in path.rglob("*.jsonl")}
-        untimed = {name: [untimed(row) for row in rows[name]] for name in rows}
-        return {name: sorted(untimed[name], key=repr) for name in untimed}
+        return {name: sorted(map(untimed, rows[name]), key=repr) for name in rows}
 
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()

@@ -110,3 +110,9 @@ async def test_a_deadline_does_not_run_while_it_is_paused() -> None:
             assert math.isclose(deadline.when, began + 0.3, abs_tol=0.05)
             await asyncio.sleep(5)
     assert loop.time() - began == pytest.approx(0.3, abs=0.05)
+
+
+def test_cool_downs_fit_several_times_into_a_deadline() -> None:
+    within = Patience(cool_down_s=2.0, longest_cool_down_s=60.0).within
+    assert (within(8.0).cool_down_s, within(8.0).longest_cool_down_s) == (1.0, 1.0)
+    assert (within(600.0).cool_down_s, within(600.0).longest_cool_down_s) == (2.0, 60.0)

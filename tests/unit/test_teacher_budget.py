@@ -6,6 +6,7 @@ import asyncio
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.teacher_server import TeacherServer, answer, chat
 from tests.teacher_service_fakes import REQUEST, endpoint, service
 
 MANY = [replace(REQUEST, sample=i) for i in range(40)]
-PRICED = {"price_prompt": 1e6, "price_completion": 2e6}  # 7 + 5 tokens: 17 in money
+PRICED: dict[str, Any] = {"price_prompt": 1e6, "price_completion": 2e6}  # 7 + 5 tokens: 17 in money
 
 
 async def test_an_answer_says_what_it_took(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from tests.teacher_server import (
     reset_in_the_middle,
     silence,
 )
-from tests.teacher_service_fakes import IMPATIENT, KEY_ENV, REQUEST, endpoint, service
+from tests.teacher_service_fakes import BUYER, IMPATIENT, KEY_ENV, REQUEST, endpoint, service
 
 ROOT = Path(__file__).parents[2]
 MANY = [replace(REQUEST, sample=i) for i in range(400)]
@@ -100,12 +100,12 @@ async def test_a_broken_connection_ends_in_time_and_leaves_none_open(
 ) -> None:
     async with TeacherServer(fault=lambda seen: step) as server:
         teacher = service(
-            tmp_path / "book", endpoint(server.base_url), timeout_s=0.15, deadline_s=0.5
+            tmp_path / "book", endpoint(server.base_url), timeout_s=0.1, deadline_s=0.3
         )
         began = asyncio.get_running_loop().time()
         with pytest.raises(TeacherError, match=server.base_url):
             await teacher.complete(REQUEST)
-        assert asyncio.get_running_loop().time() - began < 1.0
+        assert asyncio.get_running_loop().time() - began < 0.8
         port = urlsplit(server.base_url).port
         connections = psutil.Process().net_connections("tcp")
         assert not [c for c in connections if c.raddr and c.raddr.port == port]
@@ -123,8 +123,8 @@ async def test_an_answer_that_was_cut_is_data_and_not_asked_again(tmp_path: Path
 async def test_a_storm_of_refusals_settles_at_what_the_server_takes(tmp_path: Path) -> None:
     async with TeacherServer(most=4, delay_s=0.004) as server:
         teacher = service(tmp_path / "book", endpoint(server.base_url), requests_in_flight=64)
-        storm = asyncio.create_task(asked(teacher, 400))
-        while len(server.charged) < 150:
+        storm = asyncio.create_task(asked(teacher, 300))
+        while len(server.charged) < 100:
             await asyncio.sleep(0.005)
         refused_before, asked_before = server.num_refused, len(server.requests)
         server.most_open = 0
@@ -155,8 +155,8 @@ async def test_an_outage_is_waited_for_without_hammering(tmp_path: Path) -> None
 async def test_an_outage_beyond_the_deadline_ends_with_one_sentence(
     tmp_path: Path, url: str
 ) -> None:
-    teacher = service(tmp_path / "book", endpoint(url), deadline_s=0.5)
-    outcomes = await asked(teacher, 20)
+    teacher = service(tmp_path / "book", endpoint(url), deadline_s=0.4)
+    outcomes = await asked(teacher, 8)
     await teacher.aclose()
     for error in outcomes:
         assert isinstance(error, TeacherError) and error.exit_code == 3
@@ -168,9 +168,9 @@ async def test_what_was_bought_before_an_outage_is_kept(tmp_path: Path) -> None:
     async with TeacherServer() as server:
         teacher = service(tmp_path / "book", endpoint(server.base_url), deadline_s=0.5)
         await asked(teacher, 10)
-    outcomes = await asked(teacher, 20)  # the server is gone
+    outcomes = await asked(teacher, 18)  # the server is gone
     await teacher.aclose()
-    assert [isinstance(outcome, TeacherReply) for outcome in outcomes] == [True] * 10 + [False] * 10
+    assert [isinstance(outcome, TeacherReply) for outcome in outcomes] == [True] * 10 + [False] * 8
 
 
 async def test_closing_during_an_outage_takes_no_longer_than_a_try(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.dictionaries(names, json_values, max_size=5))
 def test_any_json_is_an_answer_or_an_unusable_one(payload: dict[str, Any]) -> None:
     try:
@@ -260,24 +260,6 @@ def test_any_json_is_an_answer_or_an_unusable_one(payload: dict[str, Any]) -> No
 def test_any_retry_after_is_a_positive_number_or_nothing(value: str) -> None:
     seconds = retry_after({"retry-after": value})
     assert seconds is None or seconds > 0
-
-
-BUYER = """
-import asyncio, sys
-from dataclasses import replace
-from pathlib import Path
-from tests.teacher_service_fakes import REQUEST, endpoint, service
-
-url, book, num, in_flight = sys.argv[1:]
-
-async def main():
-    teacher = service(Path(book), endpoint(url), requests_in_flight=int(in_flight))
-    asked = [teacher.complete(replace(REQUEST, sample=i)) for i in range(int(num))]
-    await asyncio.gather(*asked)
-    await teacher.aclose()
-
-asyncio.run(main())
-"""
 
 
 async def test_kills_at_random_moments_lose_no_answer_and_pay_twice_only_what_was_in_flight(
@@ -304,9 +286,8 @@ async def test_kills_at_random_moments_lose_no_answer_and_pay_twice_only_what_wa
             assert len(server.charged) - lost - kept <= in_flight
             lost = len(server.charged) - kept
         assert await buy(server, kill_at=None) == 0
-        paid = len(server.charged)
-        assert await buy(server, kill_at=None) == 0
-    assert len(server.charged) == paid <= num + 3 * in_flight
+    paid = len(server.charged)
+    assert paid <= num + 3 * in_flight
     assert len(set(server.charged)) == num
     spent = PurchaseBook(book).spent()["discover"]
     assert (spent.requests, spent.prompt_tokens) == (num, 7 * num)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailor_rl.teachers.limiter import AdaptiveLimiter
@@ -97,15 +97,16 @@ async def test_whoever_stops_waiting_takes_no_turn_along() -> None:
     assert await asyncio.wait_for(waiting[2], 1) == 0
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(["acquire", "release", "succeeded", "refused"]), max_size=200))
 def test_open_tries_never_exceed_the_most_and_the_limit_stays_in_bounds(steps: list[str]) -> None:
     async def play() -> None:
-        limiter, turns = AdaptiveLimiter(5), []
+        limiter = AdaptiveLimiter(5)
+        turns: list[int] = []
         waiting: list[asyncio.Task[int]] = []
         for step in steps:
             if step == "acquire":
                 waiting.append(asyncio.create_task(limiter.acquire()))
-                await asyncio.sleep(0)
             elif step == "succeeded":
                 limiter.succeeded()
             elif turns and step == "refused":
@@ -113,7 +114,8 @@ def test_open_tries_never_exceed_the_most_and_the_limit_stays_in_bounds(steps: l
             elif turns:
                 turns.pop()
                 limiter.release()
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
             turns += [task.result() for task in waiting if task.done()]
             waiting = [task for task in waiting if not task.done()]
             assert 1 <= limiter.limit <= 5 and len(turns) <= 5

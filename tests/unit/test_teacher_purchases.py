@@ -260,7 +260,7 @@ async def test_a_killed_buyer_goes_on_without_buying_twice(
     """Only a kill between an answer and its commit, which nobody can see, costs it again."""
     book = tmp_path / "teacher.sqlite"
     async with TeacherServer() as server:
-        for moment, code in ((dies_at, 9), ("never", 0), ("never", 0)):
+        for moment, code in ((dies_at, 9), ("never", 0)):
             buyer = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", BUYER, server.base_url, str(book), moment,
                 cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -40,7 +40,9 @@ def _heat(temperature: float) -> float:
 
 
 def _dissolved(text: str, *, chance: float, rng: Random) -> str:
-    """From some word on nothing but words of the text at random; `chance` is that of each word."""
+    """From some word on only what was said before, at random, so that no answer is reached;
+    `chance` is that of each word.
+    """
     words = text.split(" ")
     start = next((i for i in range(len(words)) if rng.random() < chance), len(words))
-    return " ".join([*words[:start], *rng.choices(words, k=len(words) - start)])
+    return " ".join([*words[:start], *rng.choices(words[: start or 1], k=len(words) - start)])

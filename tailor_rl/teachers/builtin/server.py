@@ -36,7 +36,10 @@ class BuiltinTeacher:
     def __init__(self) -> None:
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, name="builtin-teacher", daemon=True
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.05},  # how long closing may wait
+            name="builtin-teacher",
+            daemon=True,
         )
 
     @property

@@ -1,9 +1,25 @@
 """How good the built-in teacher is: its model name decides.
 
-Share of right traces (%), by temperature, over 400 problems of each subject and 25 instructions of
-the same teacher (benchmarks/builtin_strengths.py, results/builtin-strengths.json):
+Right traces of 400 (%), each following one of 25 primitives by the same model, and how many sets
+of habits the 25 are; measured by benchmarks/builtin_strengths.py into
+benchmarks/results/builtin-strengths.json::
 
-TABLE
+                                   temperature
+                                   0.4  0.8  1.2  1.6   sets
+    knights    builtin-solver      100  100   71    1     25
+               builtin-apprentice   83   83   56    1     25
+               builtin-novice       53   52   32    0     18
+    countdown  builtin-solver      100  100   73    3     25
+               builtin-apprentice   85   86   57    4     25
+               builtin-novice       66   61   44    4     25
+    hands of   builtin-solver      100  100   68    2     25
+    cards      builtin-apprentice   82   83   58    3     25
+               builtin-novice       58   55   46    2     25
+    iGSM       builtin-solver      100  100   90   11     25
+    (small)    builtin-apprentice   96   96   82   11     25
+               builtin-novice       80   80   71   17     12
+
+Small iGSM is modulo 7: a guess is right in one of seven.
 """
 
 from __future__ import annotations
