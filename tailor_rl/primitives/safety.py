@@ -47,6 +47,7 @@ _TURN = re.compile(
       | \b(?:begin|end)\ (?:of\ )?(?:system|prompt|instructions)\b""",
     re.VERBOSE,
 )
+# Bytes in binary that are letters, and the escapes of programs.
 _ESCAPES = re.compile(
     r"\b01[01]{6}(?: 01[01]{6}){3}|(?:\\x[0-9a-f]{2}){3}|(?:\\u[0-9a-f]{4}){3}|(?:%[0-9a-f]{2}){3}", re.IGNORECASE
 )
@@ -101,7 +102,8 @@ def injection_refusal(text: str) -> Refusal | None:
         return Refusal("injection", "imitates the turns or headings of a prompt")
     if _ESCAPES.search(text) or any(map(_encoded, _RUN.findall(text))):
         return Refusal("injection", "holds encoded text")
-    if phrase := _phrase(plain, "injection"):
+    spaced = (*streams(plain), *disguises(plain))
+    if phrase := _Readings(plain, spaced, squeezed(plain)).phrase("injection"):
         return Refusal("injection", f"gives orders beyond the problem ({one_line(phrase, 60)!r})")
     return None
 
@@ -109,8 +111,9 @@ def injection_refusal(text: str) -> Refusal | None:
 def unsafe_refusal(text: str) -> Refusal | None:
     """Unsafe content, the first category that is found."""
     plain = folded(text)
+    readings = _Readings(plain, tuple(streams(plain)), squeezed(plain))
     for category in UNSAFE:
-        if phrase := _phrase(plain, category):
+        if phrase := readings.phrase(category):
             detail = f"reads as {category} ({one_line(phrase, 60)!r})"
             return Refusal(f"unsafe:{category}", detail)
     return None
@@ -143,18 +146,24 @@ def _encoded(run: str) -> bool:
     return mixed and (any(c.isdigit() for c in run) or readable >= 0.9 * len(decoded))
 
 
-def _phrase(plain: str, category: str) -> str | None:
-    """What a folded text says of a category, in any of its readings; "never ..." does not count."""
-    hidden = disguises(plain) if category == "injection" else []
-    for reading in (*streams(plain), *hidden):
-        if found := _said(_spaced_pattern(category), reading):
+@dataclass(frozen=True, slots=True)
+class _Readings:
+    """What a text may say, worked out once for all categories."""
+
+    plain: str
+    spaced: tuple[str, ...]
+    squeezed: str | None
+
+    def phrase(self, category: str) -> str | None:
+        """What is said of a category, in any reading; "never ..." does not count."""
+        for reading in self.spaced:
+            if found := _said(_spaced_pattern(category), reading):
+                return found
+        if self.squeezed and (found := _said(_squeezed_pattern(category), self.squeezed)):
             return found
-    joined = squeezed(plain)
-    if joined and (found := _said(_squeezed_pattern(category), joined)):
-        return found
-    free = _free_pattern(category)
-    match = free.search(plain) if free else None
-    return match[0] if match else None
+        free = _free_pattern(category)
+        match = free.search(self.plain) if free else None
+        return match[0] if match else None
 
 
 def _said(pattern: re.Pattern[str], reading: str) -> str | None:

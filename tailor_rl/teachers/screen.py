@@ -17,7 +17,7 @@ _CONTROL_TOKEN = re.compile(
              |think|thinking|reasoning|scratchpad
              |tools?|tool_calls?|tool_response|tool_results?|functions?|function_(?:calls?|response)
              |invoke|parameter|observation
-             |extra_id_\d{1,4}|reserved_\d{1,4}|special_\d{1,4}|unused\d{1,4})(?:[ =][^<>\n]{0,80})?>
+             |(?:extra_id|reserved|special)_\d{1,4}|unused\d{1,4})(?:[ =][^<>\n]{0,80})?>
       | <(?:function|parameter)=[\w.-]{1,80}>
       | \[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|CALL_ID|ARGS
              |IMG|IMG_BREAK|IMG_END|THINK|CLS|SEP|PAD|UNK|MASK|gMASK|sMASK)\]
@@ -27,7 +27,8 @@ _CONTROL_TOKEN = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _URL = re.compile(
-    r"""\bhxxps?:? | \w\[\.\]\w | \w[\w-]\.[a-z]{2,4}/\w | \b(?:https?|ftps?|wss?|ldaps?|ssh):/? | \bfile:/ | \bdata:[\w.+-]{1,40}/[\w.+-]
+    r"""\b(?:https?|hxxps?|ftps?|wss?|ldaps?|ssh):/? | \bfile:/
+      | \bdata:[\w.+-]{1,40}/[\w.+-] | \w\[\.\]\w | \w[\w-]\.[a-z]{2,4}/\w
       | \b(?:java|vb)script:(?!\s) | \bmailto:\S
       | \bwww\.\w | [\w-]\.(?:com|org|net|io|ru|cn)(?:/|\b(?!\.?\w)) | (?<![\w:/])//[\w-]+\.\w""",
     re.IGNORECASE | re.VERBOSE,
