@@ -84,10 +84,12 @@ def _check_discovery(config: RunConfig) -> None:
             "which are selected from them: raise primitives.num_candidates"
         )
     most = primitives.max_requests * primitives.primitives_per_request
-    if most < (wanted := candidates or k):
-        key = "num_candidates" if candidates else "num_primitives"
+    if most < (wanted := primitives.candidates):
+        asked = f"primitives.num_candidates={wanted}"
+        if candidates is None:
+            asked = f"primitives.num_primitives={k} and a fifth more for the screen, {wanted},"
         raise ConfigError(
-            f"primitives.{key}={wanted} cannot be reached with "
+            f"{asked} cannot be reached with "
             f"primitives.max_requests={primitives.max_requests} x "
             f"primitives.primitives_per_request={primitives.primitives_per_request} = {most}: "
             "raise primitives.max_requests"

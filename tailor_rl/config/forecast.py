@@ -98,7 +98,7 @@ def _sampled(config: RunConfig, names: Sequence[str]) -> int:
 
 def _screened(config: RunConfig) -> int:
     primitives = config.primitives
-    candidates = primitives.num_candidates or primitives.num_primitives
+    candidates = primitives.candidates
     trials = primitives.trial_problems * (candidates + 1)
     return trials + (2 * candidates if primitives.guard else 0)
 

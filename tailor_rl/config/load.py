@@ -122,7 +122,8 @@ def _with_overrides(table: dict[str, Any], overrides: Sequence[str], source: Pat
 
 
 def read_toml(file: Path, *, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The table of a recipe file, on top of the one that it `extends`, if any.
+    """The table of a recipe file, on top of the one that it `extends`, if any: section by section,
+    but [task] as a whole where it names one.
 
     ConfigError where a file is missing, no file or no TOML, or extends itself.
     """
@@ -135,7 +136,10 @@ def read_toml(file: Path, *, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     below, seen = file.parent / base, (*seen, file.resolve())
     if below.resolve() in seen:
         raise ConfigError(f"{file} extends {base}, which extends it in turn: leave one of them out")
-    return _merged(read_toml(below, seen=seen), table)
+    under = read_toml(below, seen=seen)
+    if isinstance(task := table.get("task"), dict) and "name" in task:
+        under.pop("task", None)  # another task has other options
+    return _merged(under, table)
 
 
 def _merged(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ go together.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -156,7 +157,7 @@ class AttemptConfig(Section):
 class PrimitiveConfig(Section):
     num_primitives: int = Field(25, ge=1, description="that are selected to be followed")
     num_candidates: int | None = Field(
-        None, ge=1, description="asked of the teacher before the screen; default: num_primitives"
+        None, ge=1, description="asked of the teacher; default: a fifth more than num_primitives"
     )
     attempts_per_request: int = Field(
         6, ge=2, description="failures and successes shown to the teacher at once"
@@ -168,7 +169,7 @@ class PrimitiveConfig(Section):
         90.0, ge=0, le=100, description="rapidfuzz ratio above which two are one"
     )
     max_meaning_similarity: float = Field(
-        0.95, ge=0, le=1, description="cosine of embeddings above which two are one"
+        0.97, ge=0, le=1, description="cosine of embeddings above which two are one"
     )
     trial_problems: int = Field(
         0, ge=0, description="problems on which each primitive is tried before it may be selected"
@@ -182,6 +183,11 @@ class PrimitiveConfig(Section):
     library: str = Field(
         "", description="a primitives.jsonl to take candidates from instead of asking the teacher"
     )
+
+    @property
+    def candidates(self) -> int:
+        """How many the teacher is asked for: more than are selected, as the screen refuses some."""
+        return self.num_candidates or self.num_primitives + ceil(self.num_primitives / 5)
 
 
 class DemonstrationConfig(Section):

@@ -8,6 +8,7 @@ from tailor_rl.errors import ConfigError
 from tailor_rl.initialisations.taught import taught
 from tailor_rl.kit import Kit
 from tailor_rl.primitives.assign import assigned, exchanged, following, pairs
+from tailor_rl.primitives.select import Pick
 from tailor_rl.seeds import derive_seed
 from tailor_rl.stages.primitives import chosen_primitives
 from tailor_rl.types import Demonstration, Primitive
@@ -19,8 +20,10 @@ async def demonstrations(kit: Kit) -> list[Demonstration]:
 
 
 async def one_primitive(kit: Kit) -> list[Demonstration]:
-    """Control: the first of Tailor's primitives, for every query."""
-    return await _follow(kit, (await _primitives(kit))[:1])
+    """Control: the primitive that was selected first, for every query."""
+    primitives = await _primitives(kit)
+    first = kit.journal.read("selection", Pick)[0]
+    return await _follow(kit, [each for each in primitives if each.id == first.primitive_id])
 
 
 async def paired_primitives(kit: Kit) -> list[Demonstration]:

@@ -80,7 +80,7 @@ async def _discover(
             attempts,
             teacher,
             prompts=prompts,
-            num_primitives=cfg.primitives.num_candidates or cfg.primitives.num_primitives,
+            num_primitives=cfg.primitives.candidates,
             attempts_per_request=cfg.primitives.attempts_per_request,
             primitives_per_request=cfg.primitives.primitives_per_request,
             max_requests=cfg.primitives.max_requests,
@@ -138,7 +138,9 @@ async def _select(
     verdicts: Sequence[Screening],
     journal: Journal,
 ) -> list[Primitive]:
-    """k of the survivors: primitives.jsonl, and primitives.md for people."""
+    """k of the survivors, in the order in which they were discovered: primitives.jsonl, and
+    primitives.md for people. Their ranks are in selection.jsonl.
+    """
     accepted = {verdict.primitive_id for verdict in verdicts if verdict.accepted}
     survivors = [candidate for candidate in candidates if candidate.id in accepted]
     k = cfg.primitives.num_primitives
@@ -153,9 +155,11 @@ async def _select(
             )
         except NotEnoughPrimitives as error:
             raise NotEnoughPrimitives(_shortage(k, candidates, verdicts, cfg)) from error
-        journal.page("primitives", to_markdown(chosen.primitives))
+        picked = {pick.primitive_id for pick in chosen.picks}
+        in_order = [survivor for survivor in survivors if survivor.id in picked]
+        journal.page("primitives", to_markdown(in_order))
         journal.write("selection", chosen.picks)
-        return chosen.primitives
+        return in_order
 
     return await once(journal, "select", name="primitives", kind=Primitive, make=make)
 

@@ -1,7 +1,7 @@
 """A client of any OpenAI-compatible /chat/completions endpoint, made to survive a bad network.
 
     complete -- its place among `requests_in_flight`, first come first served
-        `-- a try: a turn of the limiter -- the circuit is closed -- one exchange
+        `-- a try: the circuit is closed -- a turn of the limiter -- one exchange
               |-- a passing fault: backoff with jitter or as Retry-After says, then another try
               |-- the circuit has opened: the next try waits until it closes
               `-- an answer, a refusal, or the deadline
@@ -187,11 +187,8 @@ class ChatClient:
         errand: _Errand,
         deadline: Deadline,
     ) -> dict[str, Any]:
-        with deadline.paused():
-            turn = await self._limiter.acquire()
-        probe = False
+        turn, probe = await self._turn(deadline)
         try:
-            probe = await self._breaker.admit(until=deadline.when)
             errand.begins()
             payload = await self._transport.exchange("POST", _PATH, body, headers=headers)
         except Transient as fault:
@@ -207,6 +204,23 @@ class ChatClient:
         self._breaker.worked(probe=probe)
         self._limiter.succeeded()
         return payload
+
+    async def _turn(self, deadline: Deadline) -> tuple[int, bool]:
+        """A turn of the limiter, and whether it is for a probe. Nobody keeps a turn while the
+        circuit is open, and waiting for the circuit counts against the deadline: else requests
+        would run out of time one after another.
+        """
+        while True:
+            probe = await self._breaker.admit(until=deadline.when)
+            try:
+                with deadline.paused():
+                    turn = await self._limiter.acquire()
+            except BaseException:
+                self._breaker.left(probe=probe)
+                raise
+            if probe or not self._breaker.is_open:
+                return turn, probe
+            self._limiter.release()
 
     def _blame(self, fault: Transient, *, turn: int, probe: bool) -> None:
         if fault.status in _TOO_BUSY:

@@ -279,6 +279,29 @@ async def test_a_restored_learner_goes_on_bit_by_bit(
     assert end.checksum != saved.checksum
 
 
+@pytest.mark.parametrize(("ranks", "zero_stage"), [(1, 0), (2, 1), (2, 3)])
+async def test_the_student_comes_back_as_it_was_under_a_version_of_its_own(
+    processes: dict[int, RankProcesses], student: Path, ranks: int, zero_stage: int
+) -> None:
+    handles = await processes[ranks].start(
+        student=str(student), zero_stage=zero_stage, micro_batch_tokens=60
+    )
+    group = LearnerGroup(handles, sft=SFT, rl=RL)
+    first = await group.version()
+
+    async def trained() -> tuple[int, str]:
+        await group.begin_sft(num_steps=3)
+        update = await group.sft_step(make_batch(0))
+        return update.step, (await group.version()).checksum
+
+    step, checksum = await trained()
+    await group.load(None, step=5)
+    again = await group.version()
+    assert (again.step, again.checksum) == (5, first.checksum)
+    assert step == 1 and checksum != first.checksum
+    assert await trained() == (6, checksum)
+
+
 def timeless(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if "second" not in name}
 

@@ -226,6 +226,8 @@ def test_a_recipe_may_extend_another_and_changes_only_what_it_names(tmp_path: Pa
     config = load_config(write(tmp_path / "above.toml", ABOVE))
     assert (config.rl.num_steps, config.rl.group_size) == (7, 4)
     assert config.task.options == {"people": [2], "leaf_share": 0.5}
+    other = write(tmp_path / "other.toml", 'extends = "above.toml"\n[task]\nname = "igsm"\n')
+    assert (load_config(other).task.name, load_config(other).task.options) == ("igsm", {})
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,21 @@ async def test_an_outage_beyond_the_deadline_ends_with_one_sentence(
         assert len(str(error)) < 600 and "\n" not in str(error)
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_requests_run_out_of_time_together_and_not_one_after_another(
+    tmp_path: Path, status: int
+) -> None:
+    async with TeacherServer(fault=lambda seen: answer(status, b"go away")) as server:
+        teacher = service(
+            tmp_path / "book", endpoint(server.base_url), deadline_s=0.4, requests_in_flight=16
+        )
+        began = asyncio.get_running_loop().time()
+        outcomes = await asked(teacher, 16)
+        assert asyncio.get_running_loop().time() - began < 1.5
+        await teacher.aclose()
+    assert all(f"HTTP {status}: go away" in str(outcome) for outcome in outcomes)
+
+
 async def test_what_was_bought_before_an_outage_is_kept(tmp_path: Path) -> None:
     async with TeacherServer() as server:
         teacher = service(tmp_path / "book", endpoint(server.base_url), deadline_s=0.5)
