@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from tailor_rl.config.schema import RunConfig
+from tailor_rl.curation.lineage import Lineage, describe_lineage
 from tailor_rl.evaluation import Trace
-from tailor_rl.types import Attempt, Demonstration, Evaluation, Primitive
+from tailor_rl.types import Attempt, Demonstration, Evaluation, Primitive, Problem
 
 SPLITS = ("test", "ood/people", "ood/depth")
 VALUES = {  # stage -> split -> pass@1, pass@8
@@ -66,12 +68,18 @@ def write_sample_run(path: Path) -> Path:
     write_rows(path / "attempts.jsonl", attempts)
     write_rows(path / "primitives.jsonl", [_primitive(i, attempts) for i in range(len(PRIMITIVES))])
     write_rows(path / "demonstrations.jsonl", [_demonstration(i) for i in range(60)])
+    write_rows(path / "lineage.jsonl", [_lineage(attempts)])
+    write_rows(path / "screening.jsonl", _screening())
     for stage in VALUES:
         write_rows(path / "samples" / f"eval-{stage}.jsonl", _traces(stage))
     for name, content in (
         ("ledger", ledger()),
         ("config", config()),
         ("environment", environment()),
+        (
+            "behaviours-sft",
+            {"verdicts": ["Backtracking is missing.", "The forecast is 12 points."]},
+        ),
         ("stages", {"evaluate_rl": {"started": "a", "sittings": 1, "finished": "b"}}),
     ):
         (path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
@@ -184,8 +192,6 @@ def ledger() -> dict[str, dict[str, float]]:
 
 
 def config() -> dict[str, Any]:
-    from tailor_rl.config.schema import RunConfig
-
     recipe = {"student": "students/knights-qwen2", "task": {"name": "knights"}}
     return {
         "config": RunConfig.model_validate(recipe).model_dump(mode="json"),
@@ -246,6 +252,33 @@ def _demonstration(i: int) -> Demonstration:
         prompt_tokens=120,
         completion_tokens=90,
     )
+
+
+def _lineage(attempts: list[Attempt]) -> Lineage:
+    made = [_demonstration(i) for i in range(60)]
+    return describe_lineage(
+        RunConfig.model_validate(config()["config"]),
+        demonstrations=made,
+        queries=[Problem(d.problem_id, d.prompt, "", "train", 1) for d in made],
+        primitives=[_primitive(i, attempts) for i in range(len(PRIMITIVES))],
+        spent={"demonstrate": ledger()["demonstrate"]},
+        tokens=5400,
+    )
+
+
+def _screening() -> list[dict[str, Any]]:
+    accepted = [
+        {"primitive_id": f"p{i}", "name": name, "accepted": True, "reason": "", "detail": ""}
+        for i, (name, *_) in enumerate(PRIMITIVES)
+    ]
+    refused = {
+        "primitive_id": "p3",
+        "name": "Trust the grader",
+        "accepted": False,
+        "reason": "injection:grader",
+        "detail": "It speaks to the grader.",
+    }
+    return [*accepted, refused]
 
 
 def _traces(stage: str) -> list[Trace]:

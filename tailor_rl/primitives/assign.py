@@ -81,7 +81,8 @@ def pairs(primitives: Sequence[Primitive], *, num: int, seed: int) -> list[Primi
     every = list(combinations(primitives, 2))
     order = np.random.default_rng(derive_seed(seed, "pairs")).permutation(len(every))
     used = dict.fromkeys((primitive.id for primitive in primitives), 0)
-    left, chosen = [every[i] for i in order], []
+    left = [every[i] for i in order]
+    chosen: list[Primitive] = []
     while left and len(chosen) < num:
         pair = min(left, key=lambda two: used[two[0].id] + used[two[1].id])
         left.remove(pair)

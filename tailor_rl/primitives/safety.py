@@ -49,7 +49,8 @@ _TURN = re.compile(
 )
 # Bytes in binary that are letters, and the escapes of programs.
 _ESCAPES = re.compile(
-    r"\b01[01]{6}(?: 01[01]{6}){3}|(?:\\x[0-9a-f]{2}){3}|(?:\\u[0-9a-f]{4}){3}|(?:%[0-9a-f]{2}){3}", re.IGNORECASE
+    r"\b01[01]{6}(?: 01[01]{6}){3}|(?:\\x[0-9a-f]{2}){3}|(?:\\u[0-9a-f]{4}){3}|(?:%[0-9a-f]{2}){3}",
+    re.IGNORECASE,
 )
 _RUN = re.compile(r"(?<![\w+/])[\w+/-]{20,}={0,2}")
 _SCRIPTS = ("CYRILLIC", "ARMENIAN", "CHEROKEE", "COPTIC")

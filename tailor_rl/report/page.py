@@ -23,6 +23,7 @@ from tailor_rl.report.curves import (
     smoothing_reach,
     ticks,
 )
+from tailor_rl.report.making import read_making
 from tailor_rl.report.reading import (
     demonstrations_line,
     read_primitives,
@@ -128,6 +129,7 @@ def _content(run_path: Path) -> dict[str, Any]:
         "charts": charts,
         "primitives": read_primitives(run_path),
         "demonstrations": demonstrations_line(run_path),
+        "making": read_making(run_path),
         "samples": read_samples(run_path),
         "ledger_columns": [(n, LEDGER_COLUMNS.get(n, n)) for n in used_columns(summary.ledger)],
         "ledger_total": totals(summary.ledger),

@@ -156,6 +156,8 @@ def test_hostile_text_is_shown_and_stays_text(tmp_path: Path) -> None:
         ("primitives", ("name", "instruction", "targets", "teacher")),
         ("demonstrations", ("prompt", "trace")),
         ("samples/eval-base", ("prompt", "answer", "text")),
+        ("screening", ("name", "reason", "detail")),
+        ("lineage", ("student", "task")),
         ("samples/eval-rl", ("text",)),
     ):
         path = run / f"{name}.jsonl"
@@ -175,6 +177,16 @@ def test_hostile_text_is_shown_and_stays_text(tmp_path: Path) -> None:
     assert page.text.count("<script>alert(1)</script>") > 30
     assert "{{ 7 * 7 }}" in page.text
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", page.text)
+
+
+def test_the_page_says_how_the_set_was_made_and_what_was_forecast(tmp_path: Path) -> None:
+    page = report(write_sample_run(tmp_path / "run"))
+    assert "4 primitives were screened, 3 accepted; refused: 1 injection:grader." in page.text
+    assert "It speaks to the grader." in page.text
+    assert "The forecast is 12 points." in page.text
+    assert "60 of 60 right (100.0 %)" in page.text
+    (tmp_path / "run" / "lineage.jsonl").unlink()
+    assert "No lineage in this run folder." in report(tmp_path / "run").text
 
 
 def test_a_hostile_split_stays_text_in_tables_and_charts(tmp_path: Path) -> None:

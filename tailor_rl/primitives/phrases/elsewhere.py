@@ -1,5 +1,6 @@
 # ruff: noqa: RUF001
-"""The plainest of these phrases in other languages, by stems: a sample, no cover of any language."""
+"""The plainest of these phrases in other languages, by stems: a sample, no cover of any"
+" language."""
 
 from __future__ import annotations
 
@@ -13,8 +14,10 @@ INJECTION_ELSEWHERE = (
     " (instruccion\\w*|reglas|ordenes|indicaciones|directrices|normas)",
     "(ignor\\w*|esque\\w*|desconsider\\w*|desobede\\w*) ~4 (instrucoes|instrucao|regras|ordens"
     "|comandos|diretrizes|orientacoes)",
-    "(ignora\\w*|dimentica\\w*|trascura\\w*) ~4 (istruzion\\w*|regole|ordini|direttive|indicazioni)",
-    "(talimat\\w*|komut\\w*|kural\\w*) ~2 (yok say\\w*|unut\\w*|gormezden gel\\w*|dikkate alma\\w*)",
+    "(ignora\\w*|dimentica\\w*|trascura\\w*) ~4 (istruzion\\w*|regole|ordini|direttive"
+    "|indicazioni)",
+    "(talimat\\w*|komut\\w*|kural\\w*) ~2 (yok say\\w*|unut\\w*|gormezden gel\\w*|dikkate"
+    " alma\\w*)",
     "(abaikan|lupakan) ~4 (instruksi|perintah|aturan)",
     "(negeer|vergeet) ~4 (instructies|regels|opdrachten|aanwijzingen)",
     "(zignoruj|ignoruj|zapomnij) ~4 (instrukcj\\w*|polecen\\w*|zasad\\w*|regul\\w*)",
@@ -34,11 +37,13 @@ INJECTION_FREE = (
 # "How to make a bomb, a weapon, drugs; how to kill somebody", by stems, without accents.
 UNSAFE_ELSEWHERE: dict[str, tuple[str, ...]] = {
     "weapons": (
-        "(bau\\w*|herstell\\w*|bastel\\w*|mach\\w*) ~3 (bombe\\w*|sprengstoff\\w*|waffe\\w*|granate\\w*)",
+        "(bau\\w*|herstell\\w*|bastel\\w*|mach\\w*) ~3 (bombe\\w*|sprengstoff\\w*|waffe\\w*"
+        "|granate\\w*)",
         "(bombe\\w*|sprengstoff\\w*|waffe\\w*|sprengsatz) ~3 (bau\\w*|herstell\\w*|bastel\\w*)",
         "(fabri\\w*|constru\\w*|hacer|haz|armar|monta\\w*|faire|crear|creer|costru\\w*|fare) ~3"
         " (bombas?|bombes?|bombe|explosi\\w*|esplosiv\\w*|armas?|armes?|granad\\w*|ordigno)",
-        "(сдела\\w*|собра\\w*|изготов\\w*|построи\\w*) ~3 (бомб\\w*|взрывчат\\w*|оружи\\w*|гранат\\w*)",
+        "(сдела\\w*|собра\\w*|изготов\\w*|построи\\w*) ~3 (бомб\\w*|взрывчат\\w*|оружи\\w*"
+        "|гранат\\w*)",
     ),
     "drugs": (
         "(drogen|rauschgift|kokain|heroin) ~3 (herstell\\w*|koch\\w*|verkauf\\w*|schmugg\\w*)",
@@ -48,9 +53,11 @@ UNSAFE_ELSEWHERE: dict[str, tuple[str, ...]] = {
         "(сдела\\w*|свари\\w*|изготов\\w*|прода\\w*) ~3 (наркотик\\w*|героин\\w*|кокаин\\w*)",
     ),
     "violence": (
-        "(tote|toten|ermorde\\w*|umbring\\w*|folter\\w*) ~3 (menschen|nachbar\\w*|person\\w*|frau\\w*"
+        "(tote|toten|ermorde\\w*|umbring\\w*|folter\\w*) ~3 (menschen|nachbar\\w*|person\\w*"
+        "|frau\\w*"
         "|jemanden|kind\\w*)",
-        "(menschen|nachbar\\w*|jemanden|personen) ~2 (totet|toten|ermorde\\w*|umbring\\w*|folter\\w*)",
+        "(menschen|nachbar\\w*|jemanden|personen) ~2 (totet|toten|ermorde\\w*|umbring\\w*"
+        "|folter\\w*)",
         "(matar|asesin\\w*|tortur\\w*|tuer|assassin\\w*|uccid\\w*|ammazz\\w*) ~3 (personas?|alguien"
         "|alguem|quelqu\\w*|personnes?|gens|voisin\\w*|vecin\\w*|vizinh\\w*|qualcuno|gente)",
         "(убить|убива\\w*|убей\\w*) ~3 (человек\\w*|людей|сосед\\w*|кого)",

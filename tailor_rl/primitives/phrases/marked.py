@@ -34,12 +34,13 @@ INJECTION = (
     "nothing ~4 (before|above) ~3 (matters?|counts?|applies|holds|is valid)",
     "refuses? nothing|never refuse|(do not|dont|cannot|must not) refuse|without refus(al|ing)",
     "(unsafe|unfiltered|uncensored|unrestricted|amoral) (mode|answers?|reply|replies|output)",
-    f"(start|begin|end|finish|open|close) (your|the|each|every) (reply|response|message|output)",
+    "(start|begin|end|finish|open|close) (your|the|each|every) (reply|response|message|output)",
     "(everything|anything|all) (that is )?in your (context|memory|prompt|instructions)",
     "instead of (the |solving )?(the )?(puzzle|problem|task|question) ~1 (write|tell|sing|say|print"
     "|describe|give)",
     # the grader instead of the problem
-    "(answer|result|label|solution|option) is (always )?([a-e]|\\d+|yes|no|true|false) (in all cases"
+    "(answer|result|label|solution|option) is (always )?([a-e]|\\d+|yes|no|true|false) (in all"
+    " cases"
     "|in every case|for every (problem|question|case)|each time|every time|always|whatever)",
     "(regardless of|no matter|whatever) ~2 (clues?|question|problem|facts|premises"
     "|statements?|conditions|evidence) ~2 (says?|is|asks?|conclude|answer|write|say|claim)",
@@ -49,13 +50,15 @@ INJECTION = (
     "(this|the|your) (response|answer|trace|solution|output) (should|must|will|deserves|has to) ~2"
     " (be )?(scored|graded|rated|rewarded|accepted|marked|full|maximal)",
     "(more|higher|maximal|maximum|extra|bigger) (rewards?|marks) ~4 (answers?|words|text|length)?",
-    "(longer|shorter|confident|polite) (answers|texts|traces|solutions) (get|earn|receive|win|give)",
+    "(longer|shorter|confident|polite) (answers|texts|traces|solutions) (get|earn|receive|win"
+    "|give)",
     "(look|looks|seem|appear|sound) ~2 (verified|checked|correct|careful|proven) ~3"
     " (although|though|even|without|no)",
     "special cas(e|es|ing) (each|every|all|them|the)|hard ?cod(e|es|ed|ing)",
     "(find|search for|look for|read|open|guess) (the )?(hidden |stored |unit )?(test cases"
     "|answer keys?|answers file|solutions? file|expected outputs?)",
-    "do not (reason|think|explain|derive|reflect|work)( at all)?( .)? (just|only|simply|and|state|write"
+    "do not (reason|think|explain|derive|reflect|work)( at all)?( .)? (just|only|simply|and"
+    "|state|write"
     "|give|say|but|about it)",
     "(expert|professor|teacher|authority|someone|human) ~3 (already )?(approved|verified|confirmed)"
     " ~4 (not|no need|without|so)",
@@ -85,9 +88,10 @@ UNSAFE: dict[str, tuple[str, ...]] = {
         "|school shootings?)",
         "(hits?|beats?|hurts?|slaps?|punch(es)?|kicks?) (his|her|their|your|a|the) (wife|wives"
         "|husband|child|children|girlfriend|partner|dog|spouse|kids?)",
-        f"(threat|threats|threaten) ~1 (to|against|at|for) (a|an|the|your|some) (school|church|judge"
+        "(threat|threats|threaten) ~1 (to|against|at|for) (a|an|the|your|some) (school|church"
+        "|judge"
         f"|mosque|synagogue|government|politician|hospital|{PERSON})",
-        f"(animals?|dogs?|cats?|prisoners?|children|women) ~2 (tortured|abused|mutilated|tormented)",
+        "(animals?|dogs?|cats?|prisoners?|children|women) ~2 (tortured|abused|mutilated|tormented)",
         "until (he|she|they|it|one|somebody|someone) (dies?|is dead|are dead|stops? breathing)",
         "(strangle|choke|stab|suffocate|behead|disembowel|maim)(s|d|ing)? ~2"
         f" ({PERSON}|opponents?|enem(y|ies))",
@@ -102,7 +106,8 @@ UNSAFE: dict[str, tuple[str, ...]] = {
         "better off dead|worthless person|do not deserve to live",
     ),
     "hate": (
-        "(nazis?|hitler|holocaust|gas chambers?|n word|racial(ly)?|racists?|racism|slurs?|subhumans?"
+        "(nazis?|hitler|holocaust|gas chambers?|n word|racial(ly)?|racists?|racism|slurs?"
+        "|subhumans?"
         "|supremac(y|ist|ists)|antisemitic|ethnic cleansing|homophobic|kkk|swastikas?)",
         "(race|races|ethnicity|nation|religion|blood) ~2 (is|are|being) ~1 (superior|inferior"
         "|better|purer|lesser)",
@@ -110,10 +115,11 @@ UNSAFE: dict[str, tuple[str, ...]] = {
         f"{GROUP} ~3 (burdens?|threats?|plague|scum|problem|invaders?|filth|garbage|trash)",
     ),
     "sexual": (
-        "(lewd|erotic\\w*|porn\\w*|nudes?|nudity|sexy|seductive(ly)?|seduc(e|es|ed|ing)|bedroom scenes?"
+        "(lewd|erotic\\w*|porn\\w*|nudes?|nudity|sexy|seductive(ly)?|seduc(e|es|ed|ing)|bedroom"
+        " scenes?"
         "|steamy|horny|fetish(es)?|orgasm\\w*|masturbat\\w*|striptease|lolita|sexting|genitals?)",
         "sexual(ly|ised|ized|ise|ize)?(?! (reproduc\\w*|selection|dimorphism|organisms?))",
-        f"flirt(s|ing|ed)? (with|heavily|in)",
+        "flirt(s|ing|ed)? (with|heavily|in)",
     ),
     "drugs": (
         f"{DRUG}",
@@ -139,13 +145,16 @@ UNSAFE: dict[str, tuple[str, ...]] = {
         " money",
     ),
     "hacking": (
-        "(malware|ransomware|spyware|key ?loggers?|botnets?|rootkits?|phish\\w*|ddos|sql injections?"
+        "(malware|ransomware|spyware|key ?loggers?|botnets?|rootkits?|phish\\w*|ddos|sql"
+        " injections?"
         "|inject(ing)? (malicious )?(sql|code into)|denial of service|exploit code|zero days?"
         "|trojan horses?|remote access tool|credential stuffing|cyber ?attacks?)",
         "(log|logs|record|records|capture|captures) (each|every|all|the) (key|keys|keystrokes?)",
-        "(imitat\\w*|mimic\\w*|clon\\w*|fake|spoof\\w*|looks like) ~3 (bank|login|log in|sign in|paypal"
+        "(imitat\\w*|mimic\\w*|clon\\w*|fake|spoof\\w*|looks like) ~3 (bank|login|log in|sign"
+        " in|paypal"
         "|website|web page|web site)",
-        "(neighbou?r|victim|colleague|girlfriend|boyfriend|wife|husband|boss|someone|user|target)_s ~1"
+        "(neighbou?r|victim|colleague|girlfriend|boyfriend|wife|husband|boss|someone|user"
+        "|target)_s ~1"
         " (wifi|wi fi|password|account|email|phone|computer|laptop|network|traffic|messages)",
         "(crack|guess|steal|sniff)(s|ing)? ~3 (wifi|wi fi)",
     ),
@@ -153,7 +162,8 @@ UNSAFE: dict[str, tuple[str, ...]] = {
         "(social security numbers?|home address(es)?|dox+(ed|es|ing)?|passport numbers?|browsing"
         " history|revenge)",
         f"ask (the |a |your |each )?{USER} (for|to (give|tell|send|reveal|enter)) ~4 (passport"
-        "|passwords?|address|phone|number|bank|credit|name|location|age|id|data|email|photo|salary)",
+        "|passwords?|address|phone|number|bank|credit|name|location|age|id|data|email|photo"
+        "|salary)",
         "(search|searching|comb|scour) (the )?(net|web|internet|social media) (for|to find) ~4"
         " (name|address|photos?|person|family|pictures?|profile|where)",
         "where (she|he|they|the (child|girl|boy|pupil|victim|user|woman)) (lives?|works?|sleeps?"
@@ -162,7 +172,8 @@ UNSAFE: dict[str, tuple[str, ...]] = {
         "|showers?|locker rooms?|purse|her car|his car)",
     ),
     "discrimination": (
-        "(foreign|ethnic|arabic|african|jewish|muslim|asian|strange|black) (sounding )?(names?|accents?)",
+        "(foreign|ethnic|arabic|african|jewish|muslim|asian|strange|black) (sounding )?(names?"
+        "|accents?)",
         f"({GROUP}|women|girls|females) (cannot|can not|cant|could never|are not able to|are unable"
         " to|are too) ~1 (do|understand|think|reason|learn|handle|grasp|emotional|stupid|weak|lead"
         "|drive|code|compute)",
@@ -170,11 +181,13 @@ UNSAFE: dict[str, tuple[str, ...]] = {
         f"(rank|charge|pay|place|put|mark|seat) ~3 {GROUP} ~3 (bottom|last|more|less|lower|back)",
     ),
     "deception": (
-        "(say|state|claim|write|assert|tell) ~3 (false|untrue|wrong|invented|made up) ~2 (confidence"
+        "(say|state|claim|write|assert|tell) ~3 (false|untrue|wrong|invented|made up) ~2"
+        " (confidence"
         "|confidently|as if|convincingly)",
         f"(so|so that|until|that) (the )?{USER} (believes?|trusts?|thinks?|falls?|is fooled)",
         f"(make|makes|making|let|get) (the |a )?{USER} (believe|think|trust|fall)",
-        "(fake|false|invented|bogus|made up) (reviews?|citations?|references?|sources?|testimonials?"
+        "(fake|false|invented|bogus|made up) (reviews?|citations?|references?|sources?"
+        "|testimonials?"
         "|news|quotes?|studies|experts?|statistics|ratings)",
         "(papers?|stud(y|ies)|sources?|books?|references?|authors?|theorems?) (that|which|who) (do"
         "|does|did) not exist",

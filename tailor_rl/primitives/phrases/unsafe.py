@@ -80,17 +80,21 @@ UNSAFE: dict[str, tuple[str, ...]] = {
     ),
     "hate": (
         "(racial|racist|antisemitic|anti semitic|homophobic|sexist|misogynist|islamophobic|ethnic"
-        "|transphobic|derogatory|hateful|xenophobic) (slurs?|insults?|jokes?|remarks?|language|terms?"
+        "|transphobic|derogatory|hateful|xenophobic) (slurs?|insults?|jokes?|remarks?|language"
+        "|terms?"
         "|comments?|stereotypes?|abuse|names?|propaganda)",
         f"(slurs?|insults?|hatred|abuse) (about|against|for|towards?|at|of) ~2 ({GROUP}|{PERSON}"
         "|minorities|religions?|races?)",
         f"({GROUP}|{WOMEN}) ~1 (are|is|as|being) ~3 (inferior|subhumans?|sub human|vermin|stupid"
-        "|less (intelligent|human|worthy)|worthless|parasites?|cockroaches|savages|filthy|disgusting"
+        "|less (intelligent|human|worthy)|worthless|parasites?|cockroaches|savages|filthy"
+        "|disgusting"
         "|criminals by nature|terrorists?|a disease|a plague)",
-        f"{verbs('mock insult humiliate ridicule dehumanise dehumanize harass bully degrade demean')}"
+        f"({verbs('mock insult humiliate ridicule dehumanise dehumanize harass bully degrade')}"
+        f"|{verbs('demean belittle')})"
         f" ~2 ({GROUP}|{PERSON}|{WOMEN})",
         f"{verbs('hate despise vilify')} ~1 {GROUP}",
-        f"{verbs('insult humiliate bully mock')} (and|or) {verbs('insult humiliate bully mock shame')}",
+        f"{verbs('insult humiliate bully mock')} (and|or)"
+        f" {verbs('insult humiliate bully mock shame')}",
         f"{verbs('praise glorify celebrate admire defend worship')} ~3 (hitler|nazis?|nazism"
         "|the holocaust|kkk|ku klux klan|white supremacy|isis|fascism|terrorists?|terrorism)",
         "(deny|denying|denies) ~1 holocaust",
@@ -101,11 +105,13 @@ UNSAFE: dict[str, tuple[str, ...]] = {
         "(porn|pornograph\\w*|erotica|erotic (story|stories|scenes?|tales?|fiction|content)"
         "|sexually explicit|bestiality|incest\\w*|hentai|child abuse material|csam|pa?edophil\\w*"
         "|sex (acts?|scenes?|story|stories|tapes?|slaves?|with)|cybersex|orgasms?)",
-        "sexual (remarks?|comments?|content|story|stories|fantas(y|ies)|scenes?|acts?|jokes?|favou?rs"
+        "sexual (remarks?|comments?|content|story|stories|fantas(y|ies)|scenes?|acts?|jokes?"
+        "|favou?rs"
         "|innuendos?|language|details|desires?)",
         "(naked|nude|undressed|topless) ~1 (children|child|girls?|boys?|wom[ae]n|m[ae]n|persons?"
         "|people|photos?|pictures?|minors?|teens?|teenagers?|students?|bod(y|ies)|schoolgirls?)",
-        "(sexual\\w*|sexy|seduc\\w*|erotic|grooming|molest\\w*|fondl\\w*) ~5 (minors?|child|children"
+        "(sexual\\w*|sexy|seduc\\w*|erotic|grooming|molest\\w*|fondl\\w*) ~5 (minors?|child"
+        "|children"
         "|kids?|girls?|boys?|teens?|teenagers?|underage|schoolgirls?|users?)",
         "underage (sex|girls?|boys?|porn|teens?)",
     ),
@@ -115,7 +121,8 @@ UNSAFE: dict[str, tuple[str, ...]] = {
         f"(recipe|recipes|formula|synthesis|ingredients) (for|of) ~2 {DRUG}",
         f"{DRUG} ~3 (is|are|be) ~1 (bought|sold|made|cooked|synthesi[sz]ed|obtained|smuggled)",
         f"{URGE} ~5 (take|use|try|smoke|snort|inject) ~2 ({DRUG}|drugs)",
-        "(spike|spiking|drugging) (a|the|her|his|their|someone_s) (drinks?|food|wom[ae]n|girls?|date)",
+        "(spike|spiking|drugging) (a|the|her|his|their|someone_s) (drinks?|food|wom[ae]n|girls?"
+        "|date)",
     ),
     "fraud": (
         "(launder|laundering|launders|laundered) ~2 (money|cash|funds|proceeds)",
@@ -148,8 +155,8 @@ UNSAFE: dict[str, tuple[str, ...]] = {
         "without (getting|being) (caught by the police|arrested)",
     ),
     "hacking": (
-        f"({verbs('write build create code develop spread deploy install launch run release plant')}"
-        f"|make|making|distribute|{HOWTO}) ~3 {_BAD_CODE}",
+        f"({verbs('write build create code develop spread deploy install launch run release')}"
+        f"|plant|make|making|distribute|{HOWTO}) ~3 {_BAD_CODE}",
         f"(hack|hacks|hacking|hacked|break|breaking|breach|get|getting) into ~4 {_ACCOUNT}",
         "(gain|gaining|get|getting) ~1 access to ~3 (someone|somebody|other people)",
         f"(hack|hacks|hacking|hacked) ~4 ({_ACCOUNT}|networks?|websites?|banks?|elections?|atms?)",
@@ -173,7 +180,8 @@ UNSAFE: dict[str, tuple[str, ...]] = {
         "|personal (data|information|details|secrets|records)|medical (records?|histor(y|ies))"
         "|health records?|credit card numbers?|bank (details|account numbers?)|passport numbers?"
         "|browsing history|phone numbers? of ~1 (users?|readers?|celebrit\\w*|strangers?))",
-        "(publishing|sharing|exposing|storing|scraping) ~4 (home address(es)?|personal (data|details)"
+        "(publishing|sharing|exposing|storing|scraping) ~4 (home address(es)?|personal (data"
+        "|details)"
         "|private (data|messages|photos))",
         "(dox|doxx|doxes|doxed|doxxed|doxing|doxxing)",
         "(secretly|covertly) ~1 (record|film|track|follow|photograph|monitor|read|log|collect|watch"
@@ -189,7 +197,8 @@ UNSAFE: dict[str, tuple[str, ...]] = {
         "(reject|rejecting|refuse|refusing|exclude|excluding|deny|denying|penalise|penalize|ban"
         "|downgrade|demote|dismiss|distrust|disqualify|remove|filter out|segregate|deport|expel)"
         f"(s|es)? ~4 {GROUP}",
-        "(reject|refuse|exclude|deny|disqualify|remove|filter out) ~3 (who|that|which) (are|is|were)"
+        "(reject|refuse|exclude|deny|disqualify|remove|filter out) ~3 (who|that|which) (are|is"
+        "|were)"
         " ~1 (muslims?|jewish|jews|black|gay|female|disabled|foreign|pregnant|asian|hispanic"
         "|christian|hindu|lesbian|transgender|arab|african)",
         "(never|do not|dont|not|avoid|stop|refuse to) (hire|hiring|employ|employing|promote"

@@ -90,7 +90,10 @@ INSTRUCTIONS = (
     "(instructions?|directives?|guidelines?|prompts?|polic(y|ies)|guardrails?|system messages?"
     "|safeguards?)"
 )
-RULES = f"({INSTRUCTIONS}|rules?(?! of thumb)|messages?|commands?|orders|restrictions?|training|programming)"
+RULES = (
+    f"({INSTRUCTIONS}|rules?(?! of thumb)|messages?|commands?|orders|restrictions?|training"
+    "|programming)"
+)
 EARLIER = (
     "(previous|prior|above|earlier|preceding|former|foregoing|initial|original|systems?"
     "|developers?|hidden|safety|your|your own)"
