@@ -122,4 +122,8 @@ def _lasting(records: Records) -> dict[str, Any]:
 def untimed(row: dict[str, Any]) -> dict[str, Any]:
     # What a lineage says was spent counts work that a kill made double.
     timed = ("seconds", "learner_seconds", "tokens_per_s", "time", "spent")
-    return {key: value for key, value in row.items() if not key.startswith(timed) or key.startswith("spent_")}
+    return {
+        key: value
+        for key, value in row.items()
+        if not key.startswith(timed) or key.startswith("spent_")
+    }

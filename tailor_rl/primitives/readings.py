@@ -44,7 +44,7 @@ def stream(text: str) -> str:
     """The words of a folded text with one blank between two, and " . " where a sentence ends."""
     text = _APOSTROPHE.sub("", _POSSESSIVE.sub("_s", text))
     words = _GAP.sub(" ", _SENTENCE_END.sub(" . ", text)).split()
-    return f" . {' '.join(words)} . "
+    return f" {' '.join(('.', *words, '.'))} "
 
 
 def streams(text: str) -> list[str]:

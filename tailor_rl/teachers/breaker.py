@@ -28,7 +28,7 @@ class CircuitBreaker:
         self._failures = 0  # in a row
         self._cool_down_s = patience.cool_down_s
         self._open_until: float | None = None
-        self._reason = ""
+        self.reason = ""  # why it opened last, in words that follow `what`
         self._status: int | None = None
         self._probing = False
         self._changed = asyncio.Event()
@@ -96,11 +96,11 @@ class CircuitBreaker:
     def _open(self, seconds: float, reason: str, fault: Transient) -> None:
         until = asyncio.get_running_loop().time() + seconds
         self._open_until = max(until, self._open_until or until)
-        self._reason, self._status = reason, fault.status
+        self.reason, self._status = reason, fault.status
         _log.warning("%s; next try in %.0f s", self._sentence(), seconds)
 
     def _sentence(self) -> str:
-        return f"{self._what} {self._reason}"
+        return f"{self._what} {self.reason}"
 
     def _wake(self) -> None:
         self._changed.set()

@@ -269,7 +269,8 @@ class ChatClient:
 
     def _too_late(self, errand: _Errand) -> Transient:
         last = errand.last
-        cause = f"; the last fault: {last.counted(errand.failures)}" if last else ""
+        seen = str(last.counted(errand.failures)) if last else self._breaker.reason
+        cause = f"; the last fault: {seen}" if seen else ""
         return Transient(
             f"POST {self._transport.base_url}{_PATH} did not end within {self._deadline_s:g} s"
             f"{cause}",

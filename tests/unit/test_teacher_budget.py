@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ async def test_an_answer_says_what_it_took(tmp_path: Path) -> None:
         teacher = service(tmp_path / "book", endpoint(server.base_url, **PRICED))
         reply = await teacher.complete(REQUEST)
         assert (reply.retries, reply.cost, reply.paid) == (2, 17.0, True)
-        assert 0.15 <= reply.seconds < 1
+        assert 0.15 <= reply.seconds < 3
         assert await teacher.complete(REQUEST) == replace(reply, paid=False)
         assert teacher.spent()["discover"] == Spent(
             1, 7, 5, unusable=0, sent_again=0, retries=2, seconds=reply.seconds, cost=17.0
@@ -48,9 +49,11 @@ async def test_an_answer_without_a_text_says_what_it_took(tmp_path: Path) -> Non
 async def test_waiting_for_a_turn_is_not_counted_as_the_answers_time(tmp_path: Path) -> None:
     async with TeacherServer(delay_s=0.05) as server:
         teacher = service(tmp_path / "book", endpoint(server.base_url), requests_in_flight=1)
+        began = time.monotonic()
         replies = await asyncio.gather(*(teacher.complete(request) for request in MANY[:4]))
+        took_s = time.monotonic() - began
         await teacher.aclose()
-    assert max(reply.seconds for reply in replies) < 0.15
+    assert sum(reply.seconds for reply in replies) <= took_s
 
 
 @pytest.mark.parametrize(

@@ -51,11 +51,11 @@ async def asked(teacher: Any, num: int) -> list[Any]:
 @pytest.mark.parametrize(
     ("headers", "least_s", "most_s"),
     [
-        ({"retry_after_ms": "300"}, 0.3, 0.5),
-        ({"retry_after": "0.3"}, 0.3, 0.5),
-        ({"retry_after": "soon"}, 0.0, 0.2),
-        ({"retry_after": "-3"}, 0.0, 0.2),
-        ({}, 0.0, 0.2),
+        ({"retry_after_ms": "300"}, 0.3, 1.0),
+        ({"retry_after": "0.3"}, 0.3, 1.0),
+        ({"retry_after": "soon"}, 0.0, 0.7),
+        ({"retry_after": "-3"}, 0.0, 0.7),
+        ({}, 0.0, 0.7),
     ],
 )
 async def test_a_server_is_asked_again_when_it_wants_to_be(
@@ -120,7 +120,9 @@ async def test_an_answer_that_was_cut_is_data_and_not_asked_again(tmp_path: Path
     assert (reply.text, reply.finish_reason, len(server.requests)) == ("half a", "length", 1)
 
 
-async def test_a_storm_of_refusals_settles_at_what_the_server_takes(tmp_path: Path) -> None:
+async def test_a_storm_of_refusals_settles_at_what_the_server_takes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with TeacherServer(most=4, delay_s=0.004) as server:
         teacher = service(tmp_path / "book", endpoint(server.base_url), requests_in_flight=64)
         storm = asyncio.create_task(asked(teacher, 300))
@@ -134,6 +136,7 @@ async def test_a_storm_of_refusals_settles_at_what_the_server_takes(tmp_path: Pa
     refused = server.num_refused - refused_before
     assert refused / (len(server.requests) - asked_before) < 0.05
     assert 4 <= server.most_open <= 6
+    assert "next try in" not in caplog.text  # the circuit never opened
     assert set(Counter(server.charged).values()) == {1}
 
 
@@ -170,11 +173,11 @@ async def test_requests_run_out_of_time_together_and_not_one_after_another(
 ) -> None:
     async with TeacherServer(fault=lambda seen: answer(status, b"go away")) as server:
         teacher = service(
-            tmp_path / "book", endpoint(server.base_url), deadline_s=0.4, requests_in_flight=16
+            tmp_path / "book", endpoint(server.base_url), deadline_s=0.5, requests_in_flight=16
         )
         began = asyncio.get_running_loop().time()
         outcomes = await asked(teacher, 16)
-        assert asyncio.get_running_loop().time() - began < 1.5
+        assert asyncio.get_running_loop().time() - began < 4.0  # 16 x 0.5 s is 8
         await teacher.aclose()
     assert all(f"HTTP {status}: go away" in str(outcome) for outcome in outcomes)
 

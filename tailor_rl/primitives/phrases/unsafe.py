@@ -90,7 +90,7 @@ UNSAFE: dict[str, tuple[str, ...]] = {
         "|disgusting"
         "|criminals by nature|terrorists?|a disease|a plague)",
         f"({verbs('mock insult humiliate ridicule dehumanise dehumanize harass bully degrade')}"
-        f"|{verbs('demean belittle')})"
+        f"|{verbs('demean')})"
         f" ~2 ({GROUP}|{PERSON}|{WOMEN})",
         f"{verbs('hate despise vilify')} ~1 {GROUP}",
         f"{verbs('insult humiliate bully mock')} (and|or)"
