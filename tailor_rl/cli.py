@@ -19,7 +19,11 @@ from tailor_rl.cli_words import (
     RUNS_DIR,
     ConfigArgument,
     JsonOption,
+    NameOption,
     OverridesArgument,
+    PlainOption,
+    RecipeArgument,
+    ResumeOption,
     RunArgument,
     RunsDirOption,
     checkout,
@@ -41,17 +45,15 @@ cli_examine.add_commands(app)
 
 @app.command()
 def run(
-    config: Annotated[str | None, typer.Argument(metavar="CONFIG", help="a recipe (.toml)")] = None,
+    config: RecipeArgument = None,
     overrides: OverridesArgument = None,
-    name: Annotated[str | None, typer.Option(help="of the run folder")] = None,
-    resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="go on with a run that was stopped")
-    ] = None,
+    name: NameOption = None,
+    resume: ResumeOption = None,
     runs_dir: RunsDirOption = RUNS_DIR,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="check, show the recipe and its cost, start nothing")
     ] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="lines instead of a live page")] = False,
+    plain: PlainOption = False,
 ) -> None:
     """The whole pipeline, from a student to a report; every finished step survives a kill."""
     request = cli_run.make_request(
@@ -73,14 +75,12 @@ def run(
 
 @app.command()
 def demonstrate(
-    config: Annotated[str | None, typer.Argument(metavar="CONFIG", help="a recipe (.toml)")] = None,
+    config: RecipeArgument = None,
     overrides: OverridesArgument = None,
-    name: Annotated[str | None, typer.Option(help="of the run folder")] = None,
-    resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="go on with a run that was stopped")
-    ] = None,
+    name: NameOption = None,
+    resume: ResumeOption = None,
     runs_dir: RunsDirOption = RUNS_DIR,
-    plain: Annotated[bool, typer.Option("--plain", help="lines instead of a live page")] = False,
+    plain: PlainOption = False,
 ) -> None:
     """Make the SFT set of a recipe and stop; `tailor run --resume RUN` goes on with SFT and RL."""
     request = cli_run.make_request(

@@ -14,6 +14,12 @@ from tailor_rl.errors import ConfigError
 
 RUNS_DIR = Path("runs")
 
+RecipeArgument = Annotated[str | None, typer.Argument(metavar="CONFIG", help="a recipe (.toml)")]
+NameOption = Annotated[str | None, typer.Option(help="of the run folder")]
+ResumeOption = Annotated[
+    str | None, typer.Option(metavar="RUN", help="go on with a run that was stopped")
+]
+PlainOption = Annotated[bool, typer.Option("--plain", help="lines instead of a live page")]
 ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="a recipe (.toml)")]
 OverridesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="KEY=VALUE", help="such as rl.group_size=16")

@@ -172,7 +172,10 @@ class PrimitiveConfig(Section):
         0.97, ge=0, le=1, description="cosine of embeddings above which two are one"
     )
     trial_problems: int = Field(
-        0, ge=0, description="problems on which each primitive is tried before it may be selected"
+        0,
+        ge=0,
+        description="problems on which each primitive is tried before it may be selected; they are "
+        "answered by the first teacher, whatever the shares",
     )
     min_trial_accuracy: float = Field(
         0.0, ge=0, le=1, description="share of trial answers that must be right"

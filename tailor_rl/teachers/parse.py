@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -112,9 +113,9 @@ def refusal_of(draft: Draft) -> Refusal | None:
         ("instruction", draft.instruction, 20, 800),
         ("pattern", draft.targets, 4, 500),
     ):
-        if not low <= len(value) <= high:
+        if _width(value) < low or len(value) > high:
             detail = f"the {field} has {len(value)} characters, not {low} to {high}"
-            return Refusal(draft, TOO_SHORT if len(value) < low else TOO_LONG, detail)
+            return Refusal(draft, TOO_LONG if len(value) > high else TOO_SHORT, detail)
         if has_control_tokens(value) or not value.isprintable():
             return Refusal(draft, CONTROL_TOKENS, f"the {field} holds control tokens")
         if has_url(value):
@@ -122,6 +123,11 @@ def refusal_of(draft: Draft) -> Refusal | None:
         if value.startswith("<") and value.endswith(">"):
             return Refusal(draft, FORM, f"the {field} repeats the form")
     return None
+
+
+def _width(text: str) -> int:
+    """Characters, those of Chinese, Japanese and Korean twice: they say more each."""
+    return len(text) + sum(unicodedata.east_asian_width(c) in "WF" for c in text)
 
 
 def _without_thinking(text: str) -> str:

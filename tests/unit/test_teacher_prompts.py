@@ -183,6 +183,11 @@ def test_what_a_program_writes_is_read_back() -> None:
     assert parse_primitives(format_primitives([GOOD, SECOND])) == [GOOD, SECOND]
 
 
+def test_a_short_instruction_in_chinese_is_long_enough() -> None:
+    chinese = "\u5148\u5047\u8bbe\uff0c\u518d\u6392\u9664\u77db\u76fe"  # ten characters
+    assert rejection(Draft(name="n1", instruction=chinese, targets="It guesses.")) is None
+
+
 @pytest.mark.parametrize(
     "text",
     [
