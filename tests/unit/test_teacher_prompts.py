@@ -184,7 +184,7 @@ def test_what_a_program_writes_is_read_back() -> None:
 
 
 def test_a_short_instruction_in_chinese_is_long_enough() -> None:
-    chinese = "\u5148\u5047\u8bbe\uff0c\u518d\u6392\u9664\u77db\u76fe"  # ten characters
+    chinese = "\u5148\u5047\u8bbe\uff0c\u518d\u6392\u9664\u77db\u76fe\u3002"  # ten characters
     assert rejection(Draft(name="n1", instruction=chinese, targets="It guesses.")) is None
 
 
