@@ -93,7 +93,7 @@ def prepare(request: BehavioursRequest) -> PreparedBehaviours:
             command=request.command,
         )
     )
-    _check_judge(prepared.config)
+    check_judge(prepared.config)
     return PreparedBehaviours(
         prepared, stored_in=prepared.subject.run if request.recipe is None else None
     )
@@ -120,7 +120,7 @@ def _folder(request: BehavioursRequest, checkpoint: str | None) -> Path:
     return request.runs_dir.resolve().parent / "evaluations" / f"{name}-behaviours"
 
 
-def _check_judge(config: RunConfig) -> None:
+def check_judge(config: RunConfig) -> None:
     judge, teachers = config.measures.judge, config.teacher.endpoints
     if not judge:
         return
@@ -131,8 +131,8 @@ def _check_judge(config: RunConfig) -> None:
         )
     if teachers[judge].base_url == HOSTED:
         raise ConfigError(
-            f"measures.judge = {judge!r} is a teacher that a run hosts itself, and `tailor "
-            f"behaviours` hosts none: start it by `vllm serve {teachers[judge].model}` and give "
+            f"measures.judge = {judge!r} is a teacher that a run hosts itself, and here none is "
+            f"hosted: start it by `vllm serve {teachers[judge].model}` and give "
             "its address as base_url"
         )
 

@@ -161,12 +161,22 @@ def measures(
     ] = "words",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads for --student")] = 1,
     seed: Annotated[int, typer.Option(help="of the subsamples")] = 0,
+    judge: Annotated[
+        Path | None,
+        typer.Option(metavar="R.toml", help="a recipe whose measures.judge counts habits too"),
+    ] = None,
     runs_dir: RunsDirOption = RUNS_DIR,
     as_json: JsonOption = False,
 ) -> None:
     """Sets of demonstrations side by side: diversity, coverage, habits, distance."""
-    from tailor_rl.cli_measures import show_measures
+    from tailor_rl.cli_measures import read_judge, show_measures
 
+    config, ask_judge = None, None
+    if judge is not None:
+        config = read_judge(judge)
+        with checkout():
+            from cluster.behaviours import with_judge
+        ask_judge = with_judge
     show_measures(
         paths,
         student=student,
@@ -175,6 +185,8 @@ def measures(
         seed=seed,
         runs_dir=runs_dir,
         as_json=as_json,
+        judge=config,
+        ask_judge=ask_judge,
     )
 
 

@@ -20,6 +20,10 @@ from tailor_rl.errors import ConfigError
 from tailor_rl.runs.folder import read_run_config
 
 if TYPE_CHECKING:
+    from tailor_rl.cli_behaviours import AskJudge
+    from tailor_rl.config.schema import RunConfig
+    from tailor_rl.measures.judge import Judgement
+    from tailor_rl.protocols import Teacher
     from tailor_rl.types import Demonstration
 
 FILE = "demonstrations.jsonl"
@@ -34,8 +38,14 @@ def show_measures(
     seed: int,
     runs_dir: Path,
     as_json: bool,
+    judge: RunConfig | None = None,
+    ask_judge: AskJudge | None = None,
 ) -> None:
-    """Print every measure of the sets. ConfigError or RunFolderError where one cannot be read."""
+    """Print every measure of the sets. ConfigError or RunFolderError where one cannot be read.
+
+    `judge`: a recipe whose `measures.judge` counts the habits in some traces of each set, besides
+    the patterns; what it answered is kept beside the runs' folder and not bought again.
+    """
     from tailor_rl.config.student import check_student
     from tailor_rl.measures.embedding import load_embedder
     from tailor_rl.measures.table import measure_sets, to_sheets
@@ -55,11 +65,50 @@ def show_measures(
             distances[name] = student_distance(made, student, threads=threads)
             if distances[name].num_too_long:
                 say(f"{name}: {distances[name].num_too_long} traces are too long for {student}")
-    measured = measure_sets(sets, embedder=embed, seed=seed, students=distances)
+    judgements = {}
+    if judge is not None and ask_judge is not None:
+        book = runs_dir.resolve().parent / "evaluations" / "judge.sqlite"
+        book.parent.mkdir(parents=True, exist_ok=True)
+        judgements = {
+            name: _judged(judge, made, ask_judge, name=name, book=book)
+            for name, made in sets.items()
+        }
+    measured = measure_sets(
+        sets, embedder=embed, seed=seed, students=distances, judgements=judgements
+    )
     if as_json:
         typer.echo(json.dumps(asdict(measured), indent=2))
         return
     print_sheets(to_sheets(measured))
+
+
+def read_judge(recipe: Path) -> RunConfig:
+    """A recipe that names a judge. ConfigError where it names none, or one that cannot be asked."""
+    from tailor_rl.cli_behaviours import check_judge
+    from tailor_rl.config.load import load_config
+
+    config = load_config(recipe)
+    if not config.measures.judge:
+        raise ConfigError(f"{recipe} names no judge: set measures.judge to one of its teachers")
+    check_judge(config)
+    return config
+
+
+def _judged(
+    cfg: RunConfig, made: Sequence[Demonstration], ask_judge: AskJudge, *, name: str, book: Path
+) -> Judgement:
+    """The first `measures.judged_traces` of a set, which stand in no order of their habits."""
+    from tailor_rl.measures.judge import JudgedText, judge_habits
+    from tailor_rl.teachers.prompts import Prompts
+
+    texts = [JudgedText(each.prompt, each.trace) for each in made[: cfg.measures.judged_traces]]
+    say(f"{name}: the judge {cfg.measures.judge!r} reads {len(texts)} traces")
+
+    async def work(teacher: Teacher) -> Judgement:
+        prompts = Prompts(cfg.prompts.folder)
+        return await judge_habits(texts, teacher, prompts=prompts, endpoint=cfg.measures.judge)
+
+    return ask_judge(cfg, work, book=book)
 
 
 def _file(text: str, runs_dir: Path) -> Path:

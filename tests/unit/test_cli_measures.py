@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tailor_rl.cli_measures import show_measures
+from tailor_rl.cli_measures import read_judge, show_measures
+from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import ConfigError, RunFolderError
-from tests.measures_fakes import demonstration
+from tailor_rl.measures.habits import HABITS
+from tailor_rl.measures.judge import Judgement
+from tailor_rl.protocols import TeacherReply, TeacherRequest
+from tests.measures_fakes import demonstration, reply
 from tests.sample_run import write_rows
 
 SET = [demonstration(i, f"So it is {i}. Go back.", prompt="?") for i in range(3)]
@@ -79,3 +84,38 @@ def test_wrong_input_is_one_sentence(
     with pytest.raises((ConfigError, RunFolderError)) as caught:
         show(*paths, **changes)
     assert part in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_judge_of_a_recipe_counts_besides_the_patterns(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = here / "judge.toml"
+    recipe.write_text(
+        'student = "s"\n[task]\nname = "knights"\n[measures]\njudge = "teacher"\njudged_traces = 2\n'
+    )
+    asked: list[TeacherRequest] = []
+
+    class Judge:
+        name = "judge"
+
+        async def complete(self, request: TeacherRequest) -> TeacherReply:
+            asked.append(request)
+            return reply("There are some. <count>3</count>")
+
+    def ask_judge(cfg: RunConfig, work: Any, *, book: Path) -> Judgement:
+        assert book == here / "evaluations" / "judge.sqlite"
+        made: Judgement = asyncio.run(work(Judge()))
+        return made
+
+    show("demo", judge=read_judge(recipe), ask_judge=ask_judge)
+    (found,) = json.loads(capsys.readouterr().out)["sets"]
+    assert found["judged_habits"] == dict.fromkeys(HABITS, 3.0)
+    assert len(asked) == 2 * len(HABITS)
+    assert {request.teacher for request in asked} == {"teacher"}
+
+
+def test_a_recipe_without_a_judge_is_refused_in_one_sentence(here: Path) -> None:
+    recipe = here / "none.toml"
+    recipe.write_text('student = "s"\n[task]\nname = "knights"\n')
+    with pytest.raises(ConfigError, match=r"names no judge: set measures\.judge"):
+        read_judge(recipe)
