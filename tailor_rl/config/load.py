@@ -23,8 +23,15 @@ from tailor_rl.config.schema import Endpoint, RunConfig, TaskConfig
 from tailor_rl.errors import ConfigError
 from tailor_rl.runs.environment import this_machine
 
-# Where a run goes on does not change what it computes.
-FREE_KEYS = frozenset({"cluster.address"})
+# What may change when a run goes on: where it does, and what may still be spent.
+FREE_KEYS = frozenset(
+    {
+        "cluster.address",
+        "teacher.budget_money",
+        "teacher.budget_tokens",
+        "teacher.deadline_s",
+    }
+)
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _MISSING = object()

@@ -38,7 +38,7 @@ async def taught(
             on_progress=journal.progress,
         )
         if counts.stopped:
-            journal.log(f"{counts.stopped}: {len(kept)} demonstrations are there to go on with")
+            journal.log(f"{counts.stopped} The stage ends with {len(kept)} demonstrations.")
         journal.spend(stage, counts.spent())
         return kept
 

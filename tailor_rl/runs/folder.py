@@ -70,7 +70,7 @@ class RunFolder:
 
         `resolved` is what is asked for now, if anything: RunFolderError names each key that
         differs.
-        Only `cluster.address` may: where a run goes on does not change what it computes.
+        Only FREE_KEYS may: where a run goes on, and what it may still spend.
         """
         config = read_run_config(path)
         if resolved is not None:

@@ -91,7 +91,8 @@ async def _discover(
             on_progress=journal.progress,
         )
         if found.counts.stopped:
-            journal.log(f"{found.counts.stopped}: {len(found.primitives)} primitives are there")
+            num = len(found.primitives)
+            journal.log(f"{found.counts.stopped} The stage ends with {num} primitives.")
         journal.write("discovery", [found.counts])
         journal.write("refused", found.refused)
         return found.primitives

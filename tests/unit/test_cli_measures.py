@@ -91,7 +91,8 @@ def test_a_judge_of_a_recipe_counts_besides_the_patterns(
 ) -> None:
     recipe = here / "judge.toml"
     recipe.write_text(
-        'student = "s"\n[task]\nname = "knights"\n[measures]\njudge = "teacher"\njudged_traces = 2\n'
+        'student = "s"\n[task]\nname = "knights"\n'
+        '[measures]\njudge = "teacher"\njudged_traces = 2\n'
     )
     asked: list[TeacherRequest] = []
 

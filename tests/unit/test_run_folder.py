@@ -76,6 +76,14 @@ def test_a_run_may_go_on_at_another_address(tmp_path: Path, folder: RunFolder) -
         assert again.config.cluster.address == "local"
 
 
+def test_a_run_that_spent_its_budget_may_go_on_with_a_larger_one(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path, resolved(tmp_path), name="run"):
+        pass
+    asked = resolved(tmp_path, "teacher.budget_tokens=1000", "teacher.budget_money=2.5")
+    with RunFolder.resume(tmp_path / "run", asked) as again:
+        assert again.config.teacher.budget_tokens == 1000
+
+
 def test_an_edited_recipe_is_refused(folder: RunFolder) -> None:
     folder.close()
     path = folder.path / "config.json"
