@@ -61,6 +61,7 @@ def _options(args: argparse.Namespace) -> list[str]:
 def measure(in_flight: int, *, latency_s: float, num: int) -> dict[str, Any]:
     """Rates and their shares of the ideal one."""
     ideal = in_flight / latency_s
+    load_before = os.getloadavg()
     rows: dict[str, Any] = {}
     with running_server(latency_s) as port, tempfile.TemporaryDirectory() as folder:
         settings = service_settings(port, in_flight=in_flight, book=Path(folder) / "plain.sqlite")
@@ -77,7 +78,7 @@ def measure(in_flight: int, *, latency_s: float, num: int) -> dict[str, Any]:
         "latency_s": latency_s,
         "requests": num,
         "ideal_answers_per_s": ideal,
-        "load_average_before": [round(load, 2) for load in os.getloadavg()],
+        "load_average_before": [round(load, 2) for load in load_before],
         "measured": rows,
     }
 

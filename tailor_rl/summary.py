@@ -30,6 +30,9 @@ LEDGER_COLUMNS = {
     "learner_tokens": "learner tokens",
     "teacher_requests": "teacher requests",
     "teacher_tokens": "teacher tokens",
+    "teacher_money": "teacher money",
+    "teacher_retries": "teacher retries",
+    "teacher_seconds": "teacher seconds",
     "seconds": "seconds",
 }
 
@@ -255,13 +258,15 @@ def _ledger_table(ledger: Mapping[str, Mapping[str, float]]) -> Table:
     for name in columns:
         label = LEDGER_COLUMNS.get(name, one_line(name, 40).replace("_", " "))
         heading = Text(label.replace(" ", "\n"))
-        table.add_column(heading, footer=_amount(total[name]), justify="right", vertical="bottom")
+        table.add_column(heading, footer=amount(total[name]), justify="right", vertical="bottom")
     for stage, amounts in ledger.items():
-        figures = (_amount(amounts[name]) if amounts.get(name) else "" for name in columns)
+        figures = (amount(amounts[name]) if amounts.get(name) else "" for name in columns)
         table.add_row(Text(one_line(stage, 40).replace("_", " ")), *figures)
     return table
 
 
-def _amount(value: float) -> str:
+def amount(value: float) -> str:
     """Exact up to 9,999,999, then 12.3M: the files and the report have every digit."""
+    if 0 < value < 10 and value != int(value):  # money, mostly
+        return f"{value:,.2f}"
     return f"{value:,.0f}" if value < 1e7 else f"{value / 1e6:,.1f}M"

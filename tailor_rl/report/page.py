@@ -35,6 +35,7 @@ from tailor_rl.summary import (
     LEDGER_COLUMNS,
     STAGE_LABELS,
     Summary,
+    amount,
     interval,
     read_evaluations,
     read_rows,
@@ -132,6 +133,7 @@ def _content(run_path: Path) -> dict[str, Any]:
         "making": read_making(run_path),
         "samples": read_samples(run_path),
         "ledger_columns": [(n, LEDGER_COLUMNS.get(n, n)) for n in used_columns(summary.ledger)],
+        "amount": amount,
         "ledger_total": totals(summary.ledger),
         "missing": (*summary.missing, *_missing_files(run_path)),
     }
