@@ -54,7 +54,7 @@ def show(
     place = _find(path, runs_dir)
     primitives = read_library(place)
     folder = place if place.is_dir() else place.parent
-    used, refused = _uses(folder), _refused(folder)
+    used, refused = _uses(folder, [primitive.id for primitive in primitives]), _refused(folder)
     patterns = group_patterns(primitives, embedder=load_embedder(WORDS))
     if as_json:
         rows = [
@@ -192,8 +192,9 @@ def _labels(places: Sequence[Path]) -> list[str]:
     return labels
 
 
-def _uses(folder: Path) -> dict[str, Use] | None:
+def _uses(folder: Path, known: Sequence[str]) -> dict[str, Use] | None:
     """By primitive id; None where there are no demonstrations."""
+    from tailor_rl.primitives.assign import followed
     from tailor_rl.runs.files import read_typed_lines
     from tailor_rl.types import Demonstration
 
@@ -201,8 +202,9 @@ def _uses(folder: Path) -> dict[str, Use] | None:
     if not path.is_file():
         return None
     rows = read_typed_lines(path, Demonstration, what="no demonstration", fix="remove the line")
-    traces = Counter(row.primitive_id for row in rows if row.primitive_id)
-    right = Counter(row.primitive_id for row in rows if row.primitive_id and row.reward >= 1.0)
+    uses = [(name, row.reward) for row in rows for name in followed(row.primitive_id, known)]
+    traces = Counter(name for name, _ in uses)
+    right = Counter(name for name, reward in uses if reward >= 1.0)
     return {name: Use(num, right[name]) for name, num in traces.items()}
 
 

@@ -206,6 +206,7 @@ class FakePool:
         self._fault = fault or Fault()
         self.skill = skill
         self.step = step
+        self._held: WeightVersion | None = None
         self.started: list[str] = []
         self.num_open = 0
         self.hold: dict[str, asyncio.Event] = {}
@@ -250,7 +251,12 @@ class FakePool:
         )
 
     async def receive(self, version: WeightVersion, channel: WeightChannel) -> None:
+        """Like an engine: no older weights, and no others by the name of those that it has."""
         self._fault.point("pool.receive")
+        assert version.step >= self.step, f"step {version.step} is older than {self.step}"
+        if self._held is not None and version.step == self._held.step:
+            assert version.checksum == self._held.checksum, f"two weights of step {version.step}"
+        self._held = version
         self.step, self.skill = await channel.accept()
         assert self.step == version.step
 

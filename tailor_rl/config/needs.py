@@ -5,7 +5,7 @@ Asked before anything starts, so from the recipe alone.
 
 from __future__ import annotations
 
-from tailor_rl.config.schema import EndpointConfig, RunConfig
+from tailor_rl.config.schema import FIRST_TEACHER, EndpointConfig, RunConfig
 from tailor_rl.errors import ConfigError
 
 # Tailor, and what differs from it in one point.
@@ -23,7 +23,7 @@ SOURCE_KEYS = {
 def made_from(cfg: RunConfig) -> tuple[str, ...]:
     """The initialisation, what it is made from, and so on: ("dots", "re_distill", "tailor").
 
-    Raises ConfigError where that leads back to itself.
+    Raises ConfigError where that leads back to itself, or a control has nothing to be made from.
     """
     sources = {
         "control.of": cfg.control.of,
@@ -37,6 +37,11 @@ def made_from(cfg: RunConfig) -> tuple[str, ...]:
                 f'{key} = "{source}" makes initialisation "{cfg.initialisation}" from itself '
                 f"({' <- '.join([*names, source])}): name one that is made from no other, such as "
                 '"tailor"'
+            )
+        if source == "none" and key == "control.of":
+            raise ConfigError(
+                f'control.of = "none" leaves "{names[-1]}" no traces to be made from: name an '
+                'initialisation that makes some, such as "tailor"'
             )
         names.append(source)
     return tuple(names)
@@ -90,6 +95,8 @@ def needed_teachers(cfg: RunConfig) -> dict[str, EndpointConfig]:
     named = {cfg.measures.judge}
     if own or needs_primitives(cfg):
         named.add(cfg.primitives.guard)
+        if cfg.primitives.trial_problems:
+            named.add(FIRST_TEACHER)
     asks = asks_teachers(cfg)
     return {
         name: endpoint

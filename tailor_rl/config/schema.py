@@ -118,6 +118,7 @@ class EndpointConfig(Section):
 
 
 Endpoint = TypeVar("Endpoint", bound=EndpointConfig)
+FIRST_TEACHER = "teacher"  # the name of [teacher] itself among several
 
 
 class TeacherConfig(EndpointConfig):
@@ -138,8 +139,8 @@ class TeacherConfig(EndpointConfig):
 
     @property
     def endpoints(self) -> dict[str, EndpointConfig]:
-        """Every teacher by its name in the recipe; the first is "teacher"."""
-        return {"teacher": self, **self.more}
+        """Every teacher by its name in the recipe."""
+        return {FIRST_TEACHER: self, **self.more}
 
 
 class PromptConfig(Section):

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from tailor_rl import __version__
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.curation.markdown import escaped
+from tailor_rl.primitives.assign import followed
 from tailor_rl.summary import totals
 from tailor_rl.types import Demonstration, Primitive, Problem
 
@@ -109,7 +110,8 @@ def describe_lineage(
     set, `tokens` the student's own count. Absolute paths are cut to their last part: a lineage is
     published with its set.
     """
-    used = Counter(made.primitive_id for made in demonstrations)
+    known = [each.id for each in primitives]
+    used = Counter(name for made in demonstrations for name in followed(made.primitive_id, known))
     answered = {made.problem_id: made.prompt for made in demonstrations}
     versions = {
         *(each.prompt_version for each in primitives),

@@ -125,4 +125,6 @@ def _curate(kit: Kit, made: Sequence[Demonstration]) -> list[Demonstration]:
 
 
 # Stages whose cost is the cost of making a set.
-_MAKING = ("attempt", "discover", "screen", "trial", "guard", "demonstrate", "first_run", "rounds")
+_MAKING = (
+    "attempt", "discover", "screen", "trial", "guard", "fit", "demonstrate", "first_run", "rounds",
+)  # fmt: skip

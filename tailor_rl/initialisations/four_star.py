@@ -30,12 +30,14 @@ async def _rounds(kit: Kit) -> list[Demonstration]:
 
     async def make() -> list[Demonstration]:
         traces: list[Demonstration] = []
+        trained = 0.0
         for number in range(1, four_star.num_rounds + 1):
             inner = kit.inside(f"round-{number}", kit.cfg)
             if traces:
                 await inner.trained()
                 await inner.back_to_student()
                 await kit.train(inner, traces, rl=False)
+                trained += inner.journal.spent("sft")["learner_tokens"]
             traces = await sampled(
                 inner,
                 samples=four_star.samples_per_problem,
@@ -44,6 +46,7 @@ async def _rounds(kit: Kit) -> list[Demonstration]:
                 charge=kit.journal,
             )
         await kit.trained()
+        kit.journal.spend("rounds", {"learner_tokens": trained})
         return traces
 
     made = await once(kit.journal, "demonstrate", name="traces", kind=Demonstration, make=make)

@@ -57,7 +57,10 @@ def first_recipe(cfg: RunConfig) -> RunConfig:
 
 def _cost(inner: Kit) -> dict[str, float]:
     """What the first run spent over all its stages; its seconds are counted by the outer stage."""
-    stages = ("attempt", "discover", "trial", "guard", "demonstrate", "sft", "rl", "validation")
+    stages = (
+        "attempt", "discover", "trial", "guard", "fit", "demonstrate", "rounds",
+        "sft", "rl", "validation",
+    )  # fmt: skip
     total: dict[str, float] = {}
     for stage in stages:
         for name, amount in inner.journal.spent(stage).items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -90,6 +90,14 @@ def pairs(primitives: Sequence[Primitive], *, num: int, seed: int) -> list[Primi
         for primitive in pair:
             used[primitive.id] += 1
     return chosen
+
+
+def followed(primitive_id: str | None, known: Collection[str]) -> tuple[str, ...]:
+    """Those of the `known` ids that a trace's id speaks of: its own, or both of a pair's."""
+    name = primitive_id or ""
+    if name in known:
+        return (name,)
+    return tuple(k for k in known if name.startswith(f"{k}+") or name.endswith(f"+{k}"))
 
 
 def deal(problems: Sequence[Problem], num: int, *, seed: int) -> dict[str, int]:

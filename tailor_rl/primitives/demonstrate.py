@@ -34,7 +34,7 @@ class DemonstrationCounts:
     refused: int = (
         0  # traces dropped for their grade: wrong ones, or right ones where wrong is kept
     )
-    unusable: int = 0  # answers dropped: no text, or chat-template tokens in it
+    unusable: int = 0  # answers dropped: no text, chat-template tokens in it, or cut off
     ungraded: int = 0  # traces dropped because the grader failed on them
     unbought: int = 0  # problems that the budget left without an answer
     prompt_tokens: int = 0
@@ -118,7 +118,7 @@ class _Desk:
                 self._count(unbought=1)
                 return None
             trace = reply.text.strip()
-            if not trace or has_control_tokens(trace):
+            if not trace or has_control_tokens(trace) or reply.finish_reason == "length":
                 self._count(unusable=1)
                 continue
             (grade,) = await self._grader.grade(problem, [trace])

@@ -16,6 +16,7 @@ from tailor_rl.teachers.faults import BudgetSpent, UnusableAnswer
 from tailor_rl.teachers.prompts import Prompts
 from tailor_rl.types import Primitive
 
+NO_VERDICT = "guard:budget"  # the reason where the budget did not allow to ask
 _TRIES = 2
 _SAID = {
     "safe": False, "no": False,
@@ -56,7 +57,7 @@ async def guarded(
         except UnusableAnswer:
             answer = ""
         except BudgetSpent as budget:
-            return Refusal("guard:budget", f"has no verdict of the guard: {one_line(str(budget))}")
+            return Refusal(NO_VERDICT, f"has no verdict of the guard: {one_line(str(budget))}")
         categories = read_verdict(answer)
         if categories is not None:
             return _refusal(categories, guard)

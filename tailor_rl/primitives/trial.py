@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from rapidfuzz.distance import Indel
 
 from tailor_rl.concurrency import together
+from tailor_rl.config.schema import FIRST_TEACHER
 from tailor_rl.protocols import Grader, Teacher, TeacherRequest
 from tailor_rl.seeds import derive_seed
 from tailor_rl.teachers.faults import BudgetSpent, UnusableAnswer
@@ -22,8 +23,6 @@ from tailor_rl.teachers.screen import has_control_tokens
 from tailor_rl.types import Primitive, Problem
 
 Progress = Callable[[int, int, str], None]
-
-FIRST_TEACHER = "teacher"  # the recipe's first endpoint is always called so
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tailor_rl.curation.lineage import Lineage, facts
+from tailor_rl.measures.forecast import report_name
 from tailor_rl.printable import printable
 from tailor_rl.runs.files import read_typed_lines
-from tailor_rl.summary import STAGE_LABELS, read_object, read_rows
+from tailor_rl.summary import read_object, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def _screened(rows: list[dict[str, Any]]) -> str:
 
 def _forecast(run_path: Path) -> tuple[str, ...]:
     """What was said of the policy that RL began with, before it began."""
-    found = (read_object(run_path / f"behaviours-{stage}.json") for stage in reversed(STAGE_LABELS))
+    found = (read_object(run_path / report_name(stage)) for stage in ("sft", "base"))
     record = next((each for each in found if each), {})
     return tuple(printable(str(line)) for line in record.get("verdicts", ()))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.measures.embedding import load_embedder
 from tailor_rl.primitives.discover import discover
+from tailor_rl.primitives.guard import NO_VERDICT
 from tailor_rl.primitives.library import read_library, to_markdown
 from tailor_rl.primitives.screen import Screening, screen
 from tailor_rl.primitives.select import NotEnoughPrimitives, select
@@ -21,6 +22,7 @@ from tailor_rl.stages.attempt import attempt
 from tailor_rl.stages.metered import MeteredTeacher
 from tailor_rl.stages.once import once
 from tailor_rl.stages.problems import trial_problems
+from tailor_rl.teachers.faults import BudgetSpent
 from tailor_rl.teachers.prompts import Prompts
 from tailor_rl.types import Attempt, Primitive
 
@@ -36,7 +38,8 @@ async def chosen_primitives(
 ) -> list[Primitive]:
     """attempts.jsonl, candidates.jsonl, screening.jsonl, primitives.jsonl: each made once.
 
-    Raises NotEnoughPrimitives with the reasons of the screen where fewer than k are left.
+    Raises NotEnoughPrimitives with the reasons of the screen where fewer than k are left, and
+    BudgetSpent where that is the budget's doing.
     """
     metered = MeteredTeacher(teacher, journal)
     prompts = Prompts(cfg.prompts.folder)
@@ -92,6 +95,8 @@ async def _discover(
         )
         if found.counts.stopped:
             num = len(found.primitives)
+            if num < cfg.primitives.num_primitives:
+                raise BudgetSpent(found.counts.stopped)  # unfinished: a larger budget goes on
             journal.log(f"{found.counts.stopped} The stage ends with {num} primitives.")
         journal.write("discovery", [found.counts])
         journal.write("refused", found.refused)
@@ -112,7 +117,7 @@ async def _screen(
     """Which of them may be used, and why the others may not."""
 
     async def make() -> Sequence[Screening]:
-        return await screen(
+        verdicts = await screen(
             candidates,
             teacher=teacher,
             guard=cfg.primitives.guard,
@@ -129,6 +134,10 @@ async def _screen(
             max_tokens=cfg.teacher.max_tokens,
             on_progress=journal.progress,
         )
+        unseen = [verdict.detail for verdict in verdicts if verdict.reason == NO_VERDICT]
+        if unseen and sum(v.accepted for v in verdicts) < cfg.primitives.num_primitives:
+            raise BudgetSpent(unseen[0])  # unfinished: a larger budget goes on
+        return verdicts
 
     return await once(journal, "screen", name="screening", kind=Screening, make=make)
 

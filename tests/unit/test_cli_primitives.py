@@ -67,7 +67,7 @@ def demonstration(primitive_id: str | None, reward: float) -> dict[str, Any]:
 
 def test_a_run_shows_its_primitives_with_their_use_and_what_was_refused(tailor: Tailor) -> None:
     library("runs/demo", *ADVICE)
-    used = [("primitive-001", 1.0), ("primitive-001", 0.0), ("primitive-003", 1.0), (None, 1.0)]
+    used = [("primitive-001", 1.0), ("primitive-001+primitive-003", 0.0), (None, 1.0)]
     rows("runs/demo/demonstrations.jsonl", *(demonstration(*use) for use in used))
     verdicts = [{"accepted": False, "reason": "url"}] * 2 + [{"accepted": True, "reason": ""}]
     rows("runs/demo/screening.jsonl", *verdicts, {"accepted": False, "reason": "injection"})
@@ -80,7 +80,7 @@ def test_a_run_shows_its_primitives_with_their_use_and_what_was_refused(tailor: 
     assert [(row["traces"], row["right"]) for row in found["primitives"]] == [
         (2, 1),
         (0, 0),
-        (1, 1),
+        (1, 0),
     ]
     assert found["primitives"][0]["prompt_version"] == "discover@12345678"
     assert len(found["patterns"]) == 3 and found["refused"] == {"url": 2, "injection": 1}

@@ -116,6 +116,23 @@ def test_the_teachers_with_a_share_are_asked_and_those_that_a_key_names() -> Non
     assert asked(OWN) == ["teacher", "big", "guard"]
 
 
+def test_a_trial_asks_the_first_teacher_whatever_its_share() -> None:
+    def asked(name: str, **sections: Any) -> list[str]:
+        shares = {"share": 0, "more": {"big": {"share": 1}}}
+        return list(needed_teachers(recipe(name, teacher=shares, **sections)))
+
+    tried = {"primitives": {"trial_problems": 4}}
+    assert asked("tailor") == ["big"]
+    assert asked("tailor", **tried) == ["teacher", "big"]
+    assert asked("standard_cot", **tried) == ["big"]
+
+
 def test_a_judge_alone_makes_no_request_that_goes_by_the_shares() -> None:
     judged = recipe("rule_based", measures={"judge": "teacher"})
     assert (needs_teacher(judged), asks_teachers(judged)) == (True, False)
+
+
+def test_a_control_of_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r'control\.of = "none" .* no traces'):
+        made_from(recipe("dots", control={"of": "none"}))
+    assert made_from(recipe("re_distill", re_distill={"initialisation": "none"}))[-1] == "none"

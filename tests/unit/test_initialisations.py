@@ -192,6 +192,51 @@ def test_rounds_of_star_start_from_the_student_each_time(tmp_path: Path) -> None
     assert learner.step == life.rows("evaluations")[-1]["weight_version"]
 
 
+def test_the_price_of_rounds_of_star_holds_what_their_training_cost(tmp_path: Path) -> None:
+    life = Life.new(tmp_path)
+    life.live(
+        recipe("four_star", four_star__reading="rounds", four_star__num_rounds=3,
+               four_star__samples_per_problem=8),
+        task=Wordy(),
+    )  # fmt: skip
+    trained = [life.records.inside[f"round-{i}"].ledger["sft"] for i in (2, 3)]
+    tokens = sum(spent["learner_tokens"] for spent in trained)
+    (lineage,) = life.rows("lineage")
+    assert lineage["spent"]["rounds"] == {"learner_tokens": tokens} and tokens > 0
+
+
+def test_both_passes_over_the_queries_are_in_the_price_of_shuffled_primitives(
+    tmp_path: Path,
+) -> None:
+    life = Life.new(tmp_path)
+    life.live(recipe("shuffled_primitives"), task=Wordy())
+    (lineage,) = life.rows("lineage")
+    assert [lineage["spent"][stage]["problems"] for stage in ("fit", "demonstrate")] == [5, 5]
+
+
+@pytest.mark.parametrize(
+    "cfg",
+    [
+        recipe("four_star", four_star__reading="rounds", four_star__samples_per_problem=8),
+        recipe("dots", control__of="re_distill"),
+    ],
+    ids=["rounds", "dots of re_distill"],
+)
+def test_a_kill_changes_nothing_where_the_student_is_trained_on_the_way(
+    tmp_path: Path, cfg: RunConfig
+) -> None:
+    whole = Life.new(tmp_path / "whole")
+    fault = Fault()
+    weights, learner = whole.live(cfg, fault=fault, task=Wordy())
+    for kill_at in range(7, fault.points + 1, 23):
+        life = Life.new(tmp_path / str(kill_at))
+        with pytest.raises(Killed):
+            life.live(cfg, fault=Fault(kill_at), task=Wordy())
+        again, resumed = life.live(cfg, task=Wordy())
+        assert (again, resumed.checksum) == (weights, learner.checksum), kill_at
+        assert life.lasting() == whole.lasting(), kill_at
+
+
 def test_a_policy_that_is_never_right_leaves_nothing_to_learn_from(tmp_path: Path) -> None:
     class Never(Wordy):
         def grade(self, problem: Problem, text: str) -> float:
@@ -206,6 +251,14 @@ def test_too_few_primitives_say_how_many_survived_and_why_the_others_fell(tmp_pa
     cfg = recipe("tailor", primitives__num_primitives=50, primitives__max_requests=2)
     with pytest.raises(NotEnoughPrimitives, match=r"num_primitives=50, .* survived the screen"):
         Life.new(tmp_path).live(cfg, task=Wordy())
+
+
+def test_a_pair_counts_as_a_use_of_both_its_primitives(tmp_path: Path) -> None:
+    life = Life.new(tmp_path)
+    life.live(recipe("paired_primitives"), task=Wordy())
+    (lineage,) = life.rows("lineage")
+    uses = [use["demonstrations"] for use in lineage["primitives"]]
+    assert sum(uses) == 2 * 5 and min(uses) > 0
 
 
 def test_the_set_is_trimmed_to_its_budget_and_the_untrimmed_one_is_kept(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -154,6 +155,22 @@ async def test_an_unusable_answer_is_never_kept_and_its_cost_is_counted(text: st
     assert kept[0].trace == "I think, so it is 1"
     assert (counts.unusable, counts.refused, counts.requests) == (1, 0, 2)
     assert (counts.prompt_tokens, counts.completion_tokens) == (6, 4)
+
+
+@pytest.mark.parametrize("keep", ["correct", "wrong", "all"])
+async def test_a_trace_that_was_cut_off_is_never_kept(keep: str) -> None:
+    """The student would learn to stop in the middle; and it is no example of a wrong thought."""
+
+    class Cut(FakeTeacher):
+        async def complete(self, request: TeacherRequest) -> TeacherReply:
+            reply = await super().complete(request)
+            return replace(reply, finish_reason="length") if request.sample == 0 else reply
+
+    def say(problem: str, instruction: str | None, sample: int) -> str:
+        return "wrong 0" if keep == "wrong" else solve(problem, instruction, sample)
+
+    kept, counts = await made(Cut(say), 4, 2, keep=keep)
+    assert (len(kept), counts.unusable, counts.requests) == (4, 4, 8)
 
 
 async def test_without_primitives_the_teacher_is_asked_to_think_step_by_step() -> None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tailor_rl.config.schema import FIRST_TEACHER
 from tailor_rl.errors import TeacherError
-from tailor_rl.primitives.trial import FIRST_TEACHER, Trial, change, trials
+from tailor_rl.primitives.trial import Trial, change, trials
 from tailor_rl.protocols import TeacherRequest
 from tailor_rl.teachers.faults import BudgetSpent
 from tailor_rl.teachers.prompts import Prompts, parse_demonstrate_prompt

@@ -189,6 +189,14 @@ def test_the_page_says_how_the_set_was_made_and_what_was_forecast(tmp_path: Path
     assert "No lineage in this run folder." in report(tmp_path / "run").text
 
 
+def test_a_later_look_at_the_policy_after_rl_is_no_forecast(tmp_path: Path) -> None:
+    run = write_sample_run(tmp_path / "run")
+    later = json.dumps({"verdicts": ["The forecast is 99 points."]})
+    (run / "behaviours-rl.json").write_text(later)
+    text = report(run).text
+    assert "The forecast is 12 points." in text and "99 points" not in text
+
+
 def test_a_hostile_split_stays_text_in_tables_and_charts(tmp_path: Path) -> None:
     rows = [dataclasses.replace(row, split=f"ood/{HOSTILE}") for row in table_rows()[:2]]
     write_rows(tmp_path / "evaluations.jsonl", rows)

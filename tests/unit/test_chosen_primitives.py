@@ -1,0 +1,83 @@
+"""From attempts to the primitives that are followed, where the teacher's budget ends on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tailor_rl.config.schema import RunConfig
+from tailor_rl.primitives.select import NotEnoughPrimitives
+from tailor_rl.protocols import TeacherReply, TeacherRequest
+from tailor_rl.stages.primitives import chosen_primitives
+from tailor_rl.teachers.faults import BudgetSpent
+from tailor_rl.types import Primitive
+from tests.fakes import (
+    FakeGrader,
+    FakeJournal,
+    FakePool,
+    FakeTask,
+    FakeTeacher,
+    PurchaseBook,
+    Records,
+)
+from tests.lives import make_config
+
+
+class Judging(FakeTeacher):
+    """A guard too; buys `budget` answers and no more."""
+
+    def __init__(self, book: PurchaseBook, *, budget: int, verdict: str = "safe") -> None:
+        super().__init__(book)
+        self._left, self._verdict = budget, verdict
+
+    async def complete(self, request: TeacherRequest) -> TeacherReply:
+        if request not in self.book.replies:
+            if not self._left:
+                raise BudgetSpent("the budget is spent")
+            self._left -= 1
+        return await super().complete(request)
+
+    def _answer(self, request: TeacherRequest) -> str:
+        return self._verdict if request.purpose == "guard" else super()._answer(request)
+
+
+def recipe(*, guard: str = "") -> RunConfig:
+    cfg = make_config()
+    return cfg.model_copy(update={"primitives": cfg.primitives.model_copy(update={"guard": guard})})
+
+
+async def chosen(cfg: RunConfig, records: Records, teacher: FakeTeacher) -> list[Primitive]:
+    return await chosen_primitives(
+        cfg, task=FakeTask(), teacher=teacher, pool=FakePool(), grader=FakeGrader(),
+        journal=FakeJournal(records),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("guard", "budget", "unfinished"), [("", 1, "discover"), ("teacher", 4, "screen")]
+)
+async def test_a_budget_that_leaves_too_few_primitives_finishes_no_stage(
+    tmp_path: Path, guard: str, budget: int, unfinished: str
+) -> None:
+    """A finished stage is never made again, however much may be spent when the run goes on."""
+    cfg, records, book = recipe(guard=guard), Records(tmp_path), PurchaseBook()
+    with pytest.raises(BudgetSpent):
+        await chosen(cfg, records, Judging(book, budget=budget))
+    assert unfinished not in records.finished and book.num_paid == budget
+    whole = PurchaseBook()
+    expected = await chosen(cfg, Records(tmp_path), Judging(whole, budget=99))
+    assert await chosen(cfg, records, Judging(book, budget=99)) == expected
+    assert book.num_paid == whole.num_paid
+
+
+async def test_a_budget_that_leaves_enough_primitives_ends_the_search_alone(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    assert len(await chosen(recipe(), records, Judging(PurchaseBook(), budget=2))) == 3
+    assert any("the budget is spent" in line for line in records.said)
+
+
+async def test_what_the_guard_refuses_is_no_matter_of_the_budget(tmp_path: Path) -> None:
+    teacher = Judging(PurchaseBook(), budget=99, verdict="unsafe\nviolence")
+    with pytest.raises(NotEnoughPrimitives, match="guard:violence"):
+        await chosen(recipe(guard="teacher"), Records(tmp_path), teacher)
