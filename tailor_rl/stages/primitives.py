@@ -181,9 +181,11 @@ def _shortage(
     reasons = Counter(verdict.reason for verdict in verdicts if not verdict.accepted)
     fell = ", ".join(f"{num} {reason}" for reason, num in reasons.most_common())
     left = sum(verdict.accepted for verdict in verdicts)
-    where = cfg.primitives.library or "the teacher"
+    where, more = "the teacher", "raise primitives.num_candidates or primitives.max_requests"
+    if cfg.primitives.library:
+        where, more = cfg.primitives.library, "add primitives to it"
     return (
         f"primitives.num_primitives={k}, but {where} gave {len(candidates)} candidates and {left}"
         f" survived the screen{f' (refused: {fell})' if fell else ''}: lower"
-        " primitives.num_primitives, or raise primitives.num_candidates or primitives.max_requests"
+        f" primitives.num_primitives, or {more}"
     )

@@ -42,9 +42,9 @@ class Judging(FakeTeacher):
         return self._verdict if request.purpose == "guard" else super()._answer(request)
 
 
-def recipe(*, guard: str = "") -> RunConfig:
+def recipe(**changes: str) -> RunConfig:
     cfg = make_config()
-    return cfg.model_copy(update={"primitives": cfg.primitives.model_copy(update={"guard": guard})})
+    return cfg.model_copy(update={"primitives": cfg.primitives.model_copy(update=changes)})
 
 
 async def chosen(cfg: RunConfig, records: Records, teacher: FakeTeacher) -> list[Primitive]:
@@ -81,3 +81,14 @@ async def test_what_the_guard_refuses_is_no_matter_of_the_budget(tmp_path: Path)
     teacher = Judging(PurchaseBook(), budget=99, verdict="unsafe\nviolence")
     with pytest.raises(NotEnoughPrimitives, match="guard:violence"):
         await chosen(recipe(guard="teacher"), Records(tmp_path), teacher)
+
+
+async def test_a_library_of_too_few_survivors_is_told_to_grow_and_not_to_ask_more(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "primitives.jsonl"
+    file.write_text('{"instruction": "Count the columns twice."}\n' * 3)
+    with pytest.raises(NotEnoughPrimitives) as said:
+        await chosen(recipe(library=str(file)), Records(tmp_path), FakeTeacher())
+    assert "gave 3 candidates and 1 survived the screen (refused: 2 near-dup" in str(said.value)
+    assert "add primitives to it" in str(said.value) and "max_requests" not in str(said.value)
