@@ -145,7 +145,9 @@ def measured(group: Group, folders: list[Path]) -> dict[str, Any]:
 
 
 def measure(student: str, folders: list[Path]) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "tailor_rl", "measures", *map(str, folders)]
+    # The files, and not the runs: sets made by another version may be measured beside each other.
+    files = [str(folder / "demonstrations.jsonl") for folder in folders]
+    command = [sys.executable, "-m", "tailor_rl", "measures", *files]
     command += ["--student", student, "--json"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     rows: list[dict[str, Any]] = json.loads(done.stdout)["sets"]

@@ -78,7 +78,7 @@ def measure(in_flight: int, *, latency_s: float, num: int) -> dict[str, Any]:
         "latency_s": latency_s,
         "requests": num,
         "ideal_answers_per_s": ideal,
-        "niceness": os.nice(0),
+        "real_time_priority": os.sched_getparam(0).sched_priority,
         "load_average_before": [round(load, 2) for load in load_before],
         "measured": rows,
     }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any
 
 from cluster.crew import Crew, build_engines, hire, make_pool, start
@@ -34,12 +33,12 @@ def evaluate(
 ) -> None:
     """Do `work` with engines that loaded the checkpoint folder `weights`.
 
-    `cfg` has no learner ranks and no initialisation that asks a teacher; a judge is left out.
+    `cfg` has no learner ranks and no initialisation that asks a teacher.
     Raises ConfigError before any engine starts where the cluster is too small; the death of an
     engine is raised.
     """
-    plan = replace(make_plan(cfg), teachers=0, hosted=())
-    assert plan.ranks == 0, plan
+    plan = make_plan(cfg)
+    assert plan.ranks == plan.teachers == 0, plan
     log("starting Ray")
     with ray_session(cfg.cluster.address, plan) as started_here:
         check_fits(plan, cluster_nodes())

@@ -57,15 +57,13 @@ def key_variables(cfg: RunConfig) -> tuple[str, ...]:
 
 def _endpoints(cfg: RunConfig) -> list[Endpoint]:
     needed = needed_teachers(cfg)
-    drawn = any(each.share for each in needed.values())
     return [
         Endpoint(
             name=name,
             base_url=each.base_url,
             model=each.model,
             api_key_env=each.api_key_env,
-            # Only a judge is asked, by its name: nothing is drawn, but shares must have a sum.
-            share=each.share if drawn else 1.0,
+            share=each.share,
             price_prompt=each.price_prompt,
             price_completion=each.price_completion,
             structured_output=each.structured_output,

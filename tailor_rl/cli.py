@@ -92,6 +92,8 @@ def demonstrate(
         command=sys.argv,
     )
     prepared = cli_run.prepare(request)
+    if prepared.resolved.config.initialisation == "none":
+        raise ConfigError('initialisation = "none" makes no set: name another initialisation')
     with checkout():
         from cluster.launch import demonstrate as launch
     cli_run.execute(prepared, launch, plain=plain, publish=cli_dataset.print_set)

@@ -190,8 +190,10 @@ def _publish(
     sentences = "\n".join(f"- {line}" for line in verdicts(report))
     folder.write_tables([found], f"# {report.subject}\n\n{to_markdown(sheets)}\n{sentences}\n")
     targets = [folder.path / REPORT]
-    if prepared.stored_in is not None:
-        targets.append(prepared.stored_in / report_name(report.stage))
+    stored = prepared.stored_in and prepared.stored_in / report_name(report.stage)
+    # What was forecast before RL stays, and no forecast is made of what the gain is measured on.
+    if stored and report.split == "validation" and not stored.exists():
+        targets.append(stored)
     for target in targets:
         with explaining_disk_errors(target.parent, target.name):
             write_json(target, found)

@@ -86,11 +86,8 @@ def print_set(run: Path) -> None:
     from tailor_rl.curation.dataset import check_dataset, read_dataset
     from tailor_rl.runs.files import resume_command
 
-    folder = run / "dataset"
-    if folder.is_dir():
-        typer.echo(as_text(folder, check_dataset(folder), read_dataset(folder)[:1]))
-    else:
-        typer.echo('there is no set: initialisation = "none" begins with RL')
+    folder = run / DATASET
+    typer.echo(as_text(folder, check_dataset(folder), read_dataset(folder)[:1]))
     typer.echo(f"go on with SFT and RL: {resume_command(run)}")
 
 

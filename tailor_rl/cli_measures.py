@@ -108,7 +108,10 @@ def _judged(
         prompts = Prompts(cfg.prompts.folder)
         return await judge_habits(texts, teacher, prompts=prompts, endpoint=cfg.measures.judge)
 
-    return ask_judge(cfg, work, book=book)
+    judgement = ask_judge(cfg, work, book=book)
+    if judgement.unjudged:
+        say(f"{name}: {judgement.unjudged} counts could not be read, or the budget ended before")
+    return judgement
 
 
 def _file(text: str, runs_dir: Path) -> Path:

@@ -29,7 +29,8 @@ def plan_lines(config: RunConfig, splits: Sequence[str], machine: Machine | None
         f"ZeRO stage {learner.zero_stage}",
         *_hosted_lines(config),
         f"rollouts         about {cost.rollouts:,}: {cost.attempt_rollouts:,} attempts, "
-        f"{cost.rl_rollouts:,} in RL, {cost.evaluation_rollouts:,} to evaluate",
+        f"{cost.sampled_rollouts:,} written for the set, {cost.rl_rollouts:,} in RL, "
+        f"{cost.evaluation_rollouts:,} to evaluate",
         f"SFT              {cost.demonstrations:,} demonstrations, about {cost.sft_steps:,} steps",
         f"RL               {config.rl.num_steps:,} steps of {config.rl.groups_per_step} groups x "
         f"{config.rl.group_size}",

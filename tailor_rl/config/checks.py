@@ -88,6 +88,8 @@ def _check_draws(config: RunConfig) -> None:
         "attempts": config.attempts.temperature,
         "rl": config.rl.temperature,
         "evaluation": config.evaluation.temperature,
+        "four_star": config.four_star.temperature,
+        "re_distill": config.re_distill.temperature,
     }
     for section, temperature in temperatures.items():
         if 0 < temperature < _LOWEST_TEMPERATURE:

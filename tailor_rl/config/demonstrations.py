@@ -125,15 +125,32 @@ def _check_match(config: RunConfig) -> None:
             'not go together: name what is matched ("examples" or "tokens") and how many, or leave '
             "both out"
         )
-    if demos.match == "examples" and demos.match_to > demos.num_problems:
+    own = is_own(made_from(config)[-1])  # which may write several examples a query
+    if demos.match == "examples" and demos.match_to > demos.num_problems and not own:
         raise ConfigError(
             f"demonstrations.match_to={demos.match_to} is more than "
             f"demonstrations.num_problems={demos.num_problems}, and there is one example a query: "
             "raise demonstrations.num_problems"
         )
+    _check_keep(config)
     share = demos.correct_share
     if share is not None and share < 1.0 and demos.keep != "all":
         raise ConfigError(
             f"demonstrations.correct_share={share:g} needs wrong traces, and "
             f'demonstrations.keep="{demos.keep}" keeps one kind only: set demonstrations.keep="all"'
+        )
+
+
+def _check_keep(config: RunConfig) -> None:
+    root, demos = made_from(config)[-1], config.demonstrations
+    rounds = root == "four_star" and config.four_star.reading == "rounds"
+    if demos.keep != "correct" and (rounds or root in ("rule_based", "rule_based_diverse")):
+        raise ConfigError(
+            f'demonstrations.keep="{demos.keep}" asks for wrong traces, and "{root}" has right '
+            "ones only: leave demonstrations.keep out"
+        )
+    if root == "wrong_only" and demos.correct_share is not None:
+        raise ConfigError(
+            f"demonstrations.correct_share={demos.correct_share:g} needs right traces, and "
+            'initialisation "wrong_only" has none: leave it out'
         )

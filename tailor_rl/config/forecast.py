@@ -63,7 +63,7 @@ def forecast(config: RunConfig, splits: Sequence[str]) -> Forecast:
     validated = evaluation.problems_of("validation") * evaluation.samples_per_problem
     first_steps = (config.re_distill.num_steps or rl.num_steps) if "re_distill" in names else 0
     validations = sum(
-        steps // evaluation.every if evaluation.every else 0
+        steps // evaluation.every + 1 if evaluation.every and steps else 0
         for steps in (rl.num_steps, first_steps)
     )
     attempts = config.attempts

@@ -92,7 +92,7 @@ def needed_teachers(cfg: RunConfig) -> dict[str, EndpointConfig]:
     any, and those that a key names. A file of the user's own may name every one.
     """
     own = is_own(made_from(cfg)[-1])
-    named = {cfg.measures.judge}
+    named: set[str] = set()
     if own or needs_primitives(cfg):
         named.add(cfg.primitives.guard)
         if cfg.primitives.trial_problems:

@@ -84,6 +84,7 @@ async def initialise(kit: Kit) -> list[Demonstration]:
     if journal.finished("curate"):
         await kit.back_to_student_if_trained()
         return journal.read("demonstrations", Demonstration)
+    _check_prompts(kit)
     made = await find_initialisation(kit.cfg.initialisation)(kit)
     if not made:
         return []
@@ -92,6 +93,20 @@ async def initialise(kit: Kit) -> list[Demonstration]:
         return _curate(kit, made)
 
     return await once(journal, "curate", name="demonstrations", kind=Demonstration, make=curate)
+
+
+def _check_prompts(kit: Kit) -> None:
+    """A run asks by one set of prompts: edited ones would buy everything again, and mix."""
+    versions = kit.prompts.versions
+    known = kit.journal.read("prompts", dict[str, str])
+    if not known:
+        kit.journal.write("prompts", [versions])
+    elif known[0] != versions:
+        changed = [name for name, version in versions.items() if known[0].get(name) != version]
+        raise ConfigError(
+            f"the prompt {', '.join(changed)} in {kit.cfg.prompts.folder or 'this version'} is not "
+            "the one that this run began with: put the old text back, or start a new run"
+        )
 
 
 def _curate(kit: Kit, made: Sequence[Demonstration]) -> list[Demonstration]:

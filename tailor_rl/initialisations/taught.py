@@ -39,6 +39,7 @@ async def taught(
         )
         if counts.stopped:
             journal.log(f"{counts.stopped} The stage ends with {len(kept)} demonstrations.")
+        journal.write(f"{name}_counts", [counts])
         journal.spend(stage, counts.spent())
         return kept
 

@@ -116,6 +116,10 @@ def _by_length(lengths: Sequence[int], *, longest: int, batch_tokens: int) -> It
         yield chosen
 
 
+# Of models that cap or scale what their head gives (Gemma 2, Granite, Cohere).
+_BENT_LOGITS = ("final_logit_softcapping", "logits_scaling", "logit_scale")
+
+
 def _mean_logprobs(model: Any, batch: Batch) -> list[float]:
     """Of each sequence, over its masked tokens. Logits are computed for the places that predict
     those alone: with a large vocabulary the rest would not fit.
@@ -129,9 +133,13 @@ def _mean_logprobs(model: Any, batch: Batch) -> list[float]:
     mask_BT = torch.from_numpy(batch.mask).to(device)
     with torch.inference_mode():
         # Padding is on the right: no earlier token sees it.
-        hidden_BTH = model.get_decoder()(input_ids=tokens_BT, use_cache=False).last_hidden_state
         chosen_BT = mask_BT[:, 1:]
-        logits_NV = model.get_output_embeddings()(hidden_BTH[:, :-1][chosen_BT])
+        if any(getattr(model.config, name, None) for name in _BENT_LOGITS):
+            logits_BTV = model(input_ids=tokens_BT, use_cache=False).logits
+            logits_NV = logits_BTV[:, :-1][chosen_BT]
+        else:
+            hidden_BTH = model.get_decoder()(input_ids=tokens_BT, use_cache=False).last_hidden_state
+            logits_NV = model.get_output_embeddings()(hidden_BTH[:, :-1][chosen_BT])
         logprobs_N = token_logprobs(logits_NV, tokens_BT[:, 1:][chosen_BT], temperature=1.0)
     counts = chosen_BT.sum(dim=1).tolist()
     return [float(part.double().mean()) for part in torch.split(logprobs_N, counts)]

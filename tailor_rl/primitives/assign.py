@@ -70,7 +70,14 @@ def exchanged(assignment: Mapping[str, str], *, seed: int) -> dict[str, str]:
     most = max(Counter(assignment.values()).values(), default=0)
     # Moved on by the longest run of one primitive, nobody meets the own one again, unless most have
     # the same.
-    return {name: assignment[ids[(i + most) % len(ids)]] for i, name in enumerate(ids)}
+    after = {name: assignment[ids[(i + most) % len(ids)]] for i, name in enumerate(ids)}
+    # Moved on, all problems of one primitive would have another one together: mixed, they do not.
+    rng = np.random.default_rng(derive_seed(seed, "mix"))
+    for one, place in zip(ids, rng.permutation(len(ids)), strict=True):
+        other = ids[place]
+        if assignment[one] != after[other] and assignment[other] != after[one]:
+            after[one], after[other] = after[other], after[one]
+    return after
 
 
 def pairs(primitives: Sequence[Primitive], *, num: int, seed: int) -> list[Primitive]:

@@ -15,7 +15,7 @@ def test_the_forecast_multiplies_what_the_recipe_says(tmp_path: Path) -> None:
     cost = forecast(config, ("train", "validation", "test", "ood/people-4"))
     assert cost.attempt_rollouts == 64 * 4
     assert cost.rl_rollouts == 20 * 8 * 4
-    assert cost.evaluation_rollouts == 3 * 2 * 200 * (8 + 1) + 2 * 64 * 8
+    assert cost.evaluation_rollouts == 3 * 2 * 200 * (8 + 1) + 3 * 64 * 8
     assert cost.teacher_requests == (512 + 1, 512 * 3 + 64)
     assert cost.sft_steps == 4 * 8
 

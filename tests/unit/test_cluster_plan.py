@@ -77,11 +77,6 @@ def test_only_an_initialisation_that_asks_a_teacher_gets_teacher_actors() -> Non
     assert make_plan(recipe(initialisation="none", teacher={"actors": 2})).teachers == 0
 
 
-def test_a_run_that_only_has_a_judge_gets_teacher_actors_too() -> None:
-    judged = recipe(initialisation="rule_based", measures={"judge": "teacher"})
-    assert make_plan(judged).teachers == 1
-
-
 HOSTED = {"base_url": "vllm", "model": "m"}
 
 
@@ -255,14 +250,6 @@ def test_every_endpoint_is_checked_before_the_start() -> None:
         raise AssertionError("opened")
     assert refusal.value.exit_code == 2
     assert "teacher.more.b.model" in str(refusal.value)
-
-
-def test_a_judge_without_a_share_can_be_asked() -> None:
-    judged = recipe(
-        initialisation="rule_based", teacher={"share": 0}, measures={"judge": "teacher"}
-    )
-    with open_teachers(judged) as endpoints:
-        assert [(each.name, each.share) for each in endpoints] == [("teacher", 1.0)]
 
 
 def test_cuda_companions_beside_a_cpu_torch_are_a_problem() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tailor_rl.config.needs import (
-    asks_teachers,
     made_from,
     needed_teachers,
     needs_attempts,
@@ -111,7 +110,7 @@ def test_the_teachers_with_a_share_are_asked_and_those_that_a_key_names() -> Non
     assert asked("tailor") == ["teacher", "big"]
     assert asked("tailor", **guarded) == ["teacher", "big", "guard"]
     assert asked("standard_cot", **guarded) == ["teacher", "big"]  # nothing to guard
-    assert asked("rule_based", **judged) == ["big"]
+    assert asked("rule_based", **judged) == []  # who counts habits is not asked by a run
     assert asked("rule_based", **guarded) == []
     assert asked(OWN) == ["teacher", "big", "guard"]
 
@@ -125,11 +124,6 @@ def test_a_trial_asks_the_first_teacher_whatever_its_share() -> None:
     assert asked("tailor") == ["big"]
     assert asked("tailor", **tried) == ["teacher", "big"]
     assert asked("standard_cot", **tried) == ["big"]
-
-
-def test_a_judge_alone_makes_no_request_that_goes_by_the_shares() -> None:
-    judged = recipe("rule_based", measures={"judge": "teacher"})
-    assert (needs_teacher(judged), asks_teachers(judged)) == (True, False)
 
 
 def test_a_control_of_nothing_is_refused() -> None:

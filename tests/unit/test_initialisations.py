@@ -11,6 +11,7 @@ from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import ConfigError, GradeError, TailorError, TeacherError
 from tailor_rl.initialisations import INITIALISATIONS, find_initialisation
 from tailor_rl.primitives.select import NotEnoughPrimitives
+from tailor_rl.teachers.prompts import Prompts
 from tailor_rl.types import Demonstration, Problem
 from tests.fakes import FakeJournal, FakeTask, Fault, Killed
 from tests.lives import Life, make_config
@@ -294,6 +295,24 @@ def test_sft_ends_at_the_accuracy_that_was_asked_for(tmp_path: Path) -> None:
     assert sft and all(value < 0.01 for _, value in sft[:-1]) and sft[-1][1] >= 0.01
     assert len(learner.sft_sizes) == sft[-1][0] < 150
     assert any("SFT ends at step" in line for line in life.records.said)
+
+
+def test_prompts_that_changed_since_a_run_began_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    shipped = Prompts().sources["plain"]
+    (folder / "plain.md").write_text(shipped)
+    life = Life.new(tmp_path / "run")
+    cfg = recipe("standard_cot", prompts__folder=str(folder))
+    counted = Fault()
+    Life.new(tmp_path / "count").live(cfg, fault=counted, task=Wordy())
+    with pytest.raises(Killed):
+        life.live(cfg, fault=Fault(counted.points // 2), task=Wordy())
+    (folder / "plain.md").write_text(shipped + "\nBe quick.\n")
+    with pytest.raises(ConfigError, match=r"the prompt plain in .* is not the one"):
+        life.live(cfg, task=Wordy())
+    (folder / "plain.md").write_text(shipped)
+    life.live(cfg, task=Wordy())
 
 
 def test_an_unknown_initialisation_is_one_sentence_with_the_nearest() -> None:

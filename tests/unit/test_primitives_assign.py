@@ -66,6 +66,13 @@ def test_an_exchange_keeps_the_counts_and_leaves_nobody_their_own_unless_one_has
     assert unmoved == max(0, 2 * most - len(drawn))
 
 
+def test_an_exchange_keeps_no_groups_together() -> None:
+    before = {f"q{i}": f"p{i % 8}" for i in range(200)}
+    after = exchanged(before, seed=3)
+    met = {(before[name], after[name]) for name in before}
+    assert len(met) > 50  # of 8 x 7
+
+
 def test_pairs_use_every_primitive_about_equally_often_and_know_their_parents() -> None:
     made = pairs(primitives(8), num=8, seed=1)
     uses = Counter(parent for pair in made for parent in pair.parents)
