@@ -304,7 +304,7 @@ def test_prompts_that_changed_since_a_run_began_are_refused(tmp_path: Path) -> N
     (folder / "plain.md").write_text(shipped)
     cfg = recipe("standard_cot", prompts__folder=str(folder))
     life, kill_at = Life.new(tmp_path / "run"), 0
-    while not life.rows("prompts"):  # killed again and again, until the teacher is about to be asked
+    while not life.rows("prompts"):  # until the teacher is about to be asked
         kill_at += 1
         with pytest.raises(Killed):
             life.live(cfg, fault=Fault(kill_at), task=Wordy())
