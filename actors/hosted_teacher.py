@@ -26,7 +26,7 @@ from tailor_rl.errors import EngineError, TeacherError
 from tailor_rl.printable import one_line
 from tailor_rl.protocols import TeacherReply, TeacherRequest
 from tailor_rl.seeds import derive_seed
-from tailor_rl.teachers.faults import UnusableAnswer
+from tailor_rl.teachers.faults import RefusedQuestion, UnusableAnswer, refused_question
 
 WHAT = "the hosted teacher"
 
@@ -73,8 +73,8 @@ class HostedTeacher:
     async def complete(self, request: TeacherRequest, *, deadline_s: float) -> TeacherReply:
         """One answer of at most `request.max_tokens` tokens, or as many as the context has left.
 
-        A `request.schema` constrains it to JSON of that schema. Raises UnusableAnswer for a prompt
-        that fills the context and for an answer without text, else TeacherError.
+        A `request.schema` constrains it to JSON of that schema. Raises RefusedQuestion for a prompt
+        that fills the context, UnusableAnswer for an answer without text, else TeacherError.
         """
         self.check()
         prompt_ids = self._chat.encode_chat(request.system, request.prompt)
@@ -116,12 +116,12 @@ class HostedTeacher:
             )
         return reply
 
-    def _too_long(self, num_tokens: int) -> UnusableAnswer:
-        return UnusableAnswer(
+    def _too_long(self, num_tokens: int) -> RefusedQuestion:
+        return refused_question(
             f"a prompt of {num_tokens} tokens leaves no room for an answer in the "
             f"hosted.max_model_len={self._max_model_len} of teacher {self.name!r}: raise "
             "hosted.max_model_len, or show it fewer or shorter attempts",
-            TeacherReply("", self.name, "length", 0, 0, paid=True),
+            model=self.name,
         )
 
 

@@ -23,9 +23,10 @@ from tailor_rl.teachers.backend import Backend
 from tailor_rl.teachers.budget import Budget
 from tailor_rl.teachers.client import ChatClient
 from tailor_rl.teachers.endpoints import Endpoint, Router
-from tailor_rl.teachers.faults import UnusableAnswer
+from tailor_rl.teachers.faults import RefusedQuestion, UnusableAnswer
 from tailor_rl.teachers.patience import Patience
 from tailor_rl.teachers.purchases import PurchaseBook, Spent, purchase_key
+from tailor_rl.teachers.refusals import Flood
 from tailor_rl.teachers.wire import unusable
 
 
@@ -52,6 +53,7 @@ class TeacherService:
         self._budget = Budget(budget_tokens, budget_money)
         self._budget.check_prices(endpoints)
         self._timeout_s = timeout_s
+        self._book = PurchaseBook(book)
         self._backends: dict[str, Backend] = {
             each.name: each.backend
             or ChatClient(
@@ -63,10 +65,12 @@ class TeacherService:
                 deadline_s=deadline_s,
                 section="teacher" if each.name == "teacher" else f"teacher.more.{each.name}",
                 patience=patience,
+                proven=self._book.has_answer_of(each.model),
             )
             for each in endpoints
         }
-        self._book = PurchaseBook(book)
+        self._floods = {each.name: Flood(in_flight=requests_in_flight) for each in endpoints}
+        self._refused: dict[str, list[str]] = {each.name: [] for each in endpoints}  # keys
         self._on_their_way: dict[str, asyncio.Task[TeacherReply]] = {}
         self._sent: set[str] = set()  # those of them that may cost already
 
@@ -95,8 +99,7 @@ class TeacherService:
             return reply
         task = self._on_their_way.get(key)
         if task is not None:
-            # Shielded: a caller that gives up must not cancel what is being paid for.
-            return replace(await asyncio.shield(task), paid=False)
+            return await _not_paid(task)
         task = asyncio.create_task(self._buy(key, request, endpoint))
         self._on_their_way[key] = task
         task.add_done_callback(lambda done: self._arrived(key, done))
@@ -141,12 +144,31 @@ class TeacherService:
             self._book.received(key, reply)
             return reply
 
+        flood = self._floods[endpoint.name]
         try:
             reply = received(await backend.complete(request, before_sending=sending))
         except UnusableAnswer as answer:
-            raise UnusableAnswer(str(answer), received(answer.reply)) from None
+            refused = isinstance(answer, RefusedQuestion)
+            flood.saw(refused=refused)
+            if refused:
+                self._check_flood(answer, endpoint)
+                self._refused[endpoint.name].append(key)
+            raise type(answer)(str(answer), received(answer.reply)) from None
+        flood.saw(refused=False)
         self._check_counted(reply, endpoint)
         return reply
+
+    def _check_flood(self, answer: UnusableAnswer, endpoint: Endpoint) -> None:
+        flood, refused = self._floods[endpoint.name], self._refused[endpoint.name]
+        if not flood.is_here:
+            return
+        self._book.reopen(refused)  # not the questions were at fault
+        refused.clear()
+        raise TeacherError(
+            f"The teacher {endpoint.name!r} refused {flood}, the last so: {answer}; check its"
+            " account, its filter, its context length and whether it takes this temperature and"
+            " max_tokens, then resume the run, which asks them again."
+        ) from None
 
     def _check_counted(self, reply: TeacherReply, endpoint: Endpoint) -> None:
         if self._budget.limited and reply.prompt_tokens + reply.completion_tokens == 0:
@@ -161,3 +183,12 @@ class TeacherService:
         self._sent.discard(key)
         if not task.cancelled():
             task.exception()  # seen, so that asyncio does not report it when the caller is gone
+
+
+async def _not_paid(task: asyncio.Task[TeacherReply]) -> TeacherReply:
+    """For who waits with the first that asked, and pays nothing."""
+    try:
+        # Shielded: a caller that gives up must not cancel what is being paid for.
+        return replace(await asyncio.shield(task), paid=False)
+    except UnusableAnswer as answer:
+        raise type(answer)(str(answer), replace(answer.reply, paid=False)) from None

@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     document = {
-        "command": "python -m " + " ".join(["benchmarks.teacher_throughput", *_options(args)]),
+        "command": " ".join(_command(args)),
         "environment": describe_environment(),
         **measure(args.in_flight, latency_s=args.latency_s, num=args.requests),
     }
@@ -50,8 +50,11 @@ def main() -> None:
         args.out.write_text(text + "\n")
 
 
-def _options(args: argparse.Namespace) -> list[str]:
+def _command(args: argparse.Namespace) -> list[str]:
+    priority = os.sched_getparam(0).sched_priority
     return [
+        *(["chrt", "-r", str(priority)] if priority else []),
+        "python -m benchmarks.teacher_throughput",
         f"--in-flight {args.in_flight}",
         f"--latency-s {args.latency_s:g}",
         f"--requests {args.requests}",
@@ -78,7 +81,6 @@ def measure(in_flight: int, *, latency_s: float, num: int) -> dict[str, Any]:
         "latency_s": latency_s,
         "requests": num,
         "ideal_answers_per_s": ideal,
-        "real_time_priority": os.sched_getparam(0).sched_priority,
         "load_average_before": [round(load, 2) for load in load_before],
         "measured": rows,
     }

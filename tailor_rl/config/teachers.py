@@ -10,6 +10,7 @@ from tailor_rl.config.needs import asks_teachers, needed_teachers, teacher_secti
 from tailor_rl.config.schema import EndpointConfig, HostedConfig, RunConfig
 from tailor_rl.config.student import check_student
 from tailor_rl.errors import ConfigError
+from tailor_rl.teachers.budget import Budget
 
 HOSTED = "vllm"
 BUILTIN = "builtin"
@@ -27,6 +28,9 @@ def check_teachers(config: RunConfig) -> None:
             _check_parallel(section, endpoint.hosted)
         else:
             _check_unused_settings(section, endpoint)
+    needed = needed_teachers(config)
+    if needed:
+        Budget(money=config.teacher.budget_money).check_prices(needed.values())
 
 
 def _check_names(config: RunConfig) -> None:

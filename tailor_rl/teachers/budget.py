@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from tailor_rl.errors import ConfigError
-from tailor_rl.teachers.endpoints import Endpoint
 from tailor_rl.teachers.faults import BudgetSpent
 from tailor_rl.teachers.purchases import Total
+
+
+class Priced(Protocol):
+    """A teacher, as far as a budget asks: money for a million tokens."""
+
+    @property
+    def price_prompt(self) -> float: ...
+
+    @property
+    def price_completion(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +42,7 @@ class Budget:
         if self.money is not None and total.money >= self.money:
             raise _spent(f"{total.money:,.4g} in money", "money", f"{self.money:,.4g}")
 
-    def check_prices(self, endpoints: Sequence[Endpoint]) -> None:
+    def check_prices(self, endpoints: Iterable[Priced]) -> None:
         """Raise ConfigError for a limit on money that no price can ever reach."""
         priced = any(each.price_prompt or each.price_completion for each in endpoints)
         if self.money is not None and not priced:
@@ -45,5 +55,5 @@ class Budget:
 def _spent(what: str, key: str, limit: str) -> BudgetSpent:
     return BudgetSpent(
         f"The teacher's budget is spent: {what} were bought for this run, and teacher.budget_{key}"
-        f" allows {limit}; every answer is kept, so raise it and resume the run to go on."
+        f" allows {limit}; every answer is kept, and a larger budget buys more."
     )

@@ -4,7 +4,8 @@
         `-- a try: the circuit is closed -- a turn of the limiter -- one exchange
               |-- a passing fault: backoff with jitter or as Retry-After says, then another try
               |-- the circuit has opened: the next try waits until it closes
-              `-- an answer, a refusal, or the deadline
+              |-- a refusal: of the question, once the endpoint has answered another, or of all
+              `-- an answer, or the deadline
 
 Knows nothing about prompts, primitives, prices or the purchase book.
 """
@@ -30,11 +31,13 @@ from tailor_rl.teachers.faults import (
     Unavailable,
     UnusableAnswer,
     advice,
+    refused_question,
     retry_wait,
 )
 from tailor_rl.teachers.limiter import AdaptiveLimiter
 from tailor_rl.teachers.patience import Deadline, Patience
 from tailor_rl.teachers.purchases import purchase_key
+from tailor_rl.teachers.refusals import Verdict
 from tailor_rl.teachers.transport import Transport
 from tailor_rl.teachers.wire import OPTIONAL, probe_body, read_models, read_reply, request_body
 
@@ -50,6 +53,7 @@ class ChatClient:
 
     `timeout_s` bounds one try from connecting to the last byte, `deadline_s` a request with all its
     tries and waits, from its first turn on. `section` is the endpoint's place in the recipe.
+    `proven`: it has answered in an earlier sitting.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class ChatClient:
         deadline_s: float = 600.0,
         section: str = "teacher",
         patience: Patience | None = None,
+        proven: bool = False,
     ) -> None:
         self._transport = Transport(
             base_url,
@@ -77,6 +82,7 @@ class ChatClient:
         self._places = asyncio.Semaphore(requests_in_flight)
         self._limiter = AdaptiveLimiter(requests_in_flight)
         self._breaker = CircuitBreaker(self._transport.base_url, self._patience.within(deadline_s))
+        self._verdict = Verdict(proven=proven)
         self._unwanted: frozenset[str] = frozenset()  # parameters that this server refuses
 
     def __repr__(self) -> str:
@@ -94,7 +100,8 @@ class ChatClient:
     async def complete(
         self, request: TeacherRequest, *, before_sending: Callable[[], None] | None = None
     ) -> TeacherReply:
-        """Buy one completion. Raises UnusableAnswer for one without text, else TeacherError.
+        """Buy one completion. Raises UnusableAnswer for one without text, RefusedQuestion where the
+        endpoint answers others, else TeacherError.
 
         `before_sending` is called once the request has its turn: until then nothing is paid for.
         `request.schema` is sent as the form of the answer, unless the server has refused that.
@@ -102,12 +109,16 @@ class ChatClient:
         async with self._places:
             errand = _Errand(before_sending)
             try:
-                async with Deadline(self._deadline_s) as deadline:
-                    payload = await self._buy(request, errand, deadline)
+                with self._verdict.on_its_way():
+                    async with Deadline(self._deadline_s) as deadline:
+                        payload = await self._buy(request, errand, deadline)
             except TimeoutError:
                 raise TeacherError(self._sentence(self._too_late(errand))) from None
-            except (Transient, Refused, Unavailable) as fault:
+            except Refused as refused:
+                raise await self._judged(refused, errand) from None
+            except (Transient, Unavailable) as fault:
                 raise TeacherError(self._sentence(fault)) from None
+        self._verdict.answered()
         try:
             reply = read_reply(payload, url=self._transport.base_url, model=self._model)
         except UnusableAnswer as answer:
@@ -133,6 +144,15 @@ class ChatClient:
 
     async def aclose(self) -> None:
         await self._transport.aclose()
+
+    async def _judged(self, refused: Refused, errand: _Errand) -> TeacherError:
+        if not (refused.may_be_of_the_question and await self._verdict.is_proven()):
+            return TeacherError(self._sentence(refused))
+        return refused_question(
+            f"The teacher {self._model!r} refused a question: {refused}",
+            model=self._model,
+            retries=errand.failures,
+        )
 
     async def _buy(
         self, request: TeacherRequest, errand: _Errand, deadline: Deadline

@@ -1,7 +1,8 @@
 """What can go wrong with one HTTP exchange, and how long to wait before the next try.
 
 TeacherError
-|-- UnusableAnswer                 paid for, but no text came: a matter of this one question
+|-- UnusableAnswer                 no text came: a matter of this one question
+|   `-- RefusedQuestion            nor was anything paid for
 `-- BudgetSpent                    not paid for: the budget of the run forbids it
 Transient, Refused, Unavailable    inside the client only: worth another try, not, not for now
 """
@@ -17,7 +18,9 @@ from email.utils import parsedate_to_datetime
 from tailor_rl.errors import TeacherError
 from tailor_rl.protocols import TeacherReply
 
+REFUSED = "refused"  # the finish reason of a question that was not taken
 LONGEST_WAIT_S = 120.0  # that a server may ask for; more opens the circuit
+_OF_THE_QUESTION = frozenset({400, 413, 422})
 _log = logging.getLogger(__name__)
 
 
@@ -32,7 +35,17 @@ class UnusableAnswer(TeacherError):
         self.reply = reply
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (UnusableAnswer, (str(self), self.reply))
+        return (type(self), (str(self), self.reply))
+
+
+class RefusedQuestion(UnusableAnswer):
+    """The teacher takes other questions and not this one (a content filter, a long prompt)."""
+
+
+def refused_question(message: str, *, model: str, retries: int = 0) -> RefusedQuestion:
+    """Of no cost, but a purchase like any other, so that it is not made again."""
+    reply = TeacherReply("", model, REFUSED, 0, 0, paid=True, retries=retries)
+    return RefusedQuestion(message, reply)
 
 
 class BudgetSpent(TeacherError):
@@ -65,6 +78,11 @@ class Refused(Exception):
         super().__init__(message)
         self.status = status
         self.seen = seen
+
+    @property
+    def may_be_of_the_question(self) -> bool:
+        """Whether another question could be answered: also where a success had no end."""
+        return self.status in _OF_THE_QUESTION or 200 <= self.status < 300
 
 
 class Unavailable(Exception):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +123,16 @@ class PurchaseBook:
             cost=cost,
         )
 
+    def has_answer_of(self, model: str) -> bool:
+        """Whether a model, as named by its recipe, has answered any request with a text."""
+        with self._explained():
+            row = self._db.execute(
+                "SELECT 1 FROM purchases WHERE state = 'received' AND TRIM(text) != ''"
+                " AND json_extract(request, '$.model') = ? LIMIT 1",
+                (model,),
+            ).fetchone()
+        return row is not None
+
     def sent(self, key: str, *, model: str, request: TeacherRequest) -> None:
         """Write down that a request is about to leave."""
         asked = {
@@ -166,6 +176,15 @@ class PurchaseBook:
                 (reply.prompt_tokens + reply.completion_tokens, reply.cost),
             )
         assert done.rowcount == 1, f"purchase {key} was received but never sent"
+
+    def reopen(self, keys: Iterable[str]) -> None:
+        """Take back answers that were none and cost nothing: they will be asked for again."""
+        with self._explained(), self._transaction():
+            self._db.executemany(
+                "UPDATE purchases SET state = 'sent', text = NULL WHERE key = ?"
+                " AND prompt_tokens + completion_tokens = 0 AND TRIM(text) = ''",
+                [(key,) for key in keys],
+            )
 
     def spent(self) -> dict[str, Spent]:
         """What each purpose has cost, of everybody who ever wrote to this file."""

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tailor_rl.errors import TeacherError
 from tailor_rl.printable import one_line
 from tailor_rl.teachers.faults import Refused, Transient, retry_after
 from tailor_rl.teachers.key import ApiKey
@@ -43,7 +42,6 @@ class Transport:
     def __init__(self, base_url: str, *, api_key_env: str, timeout_s: float, section: str) -> None:
         self.base_url = checked_url(base_url, section=section)
         self.key = ApiKey(api_key_env)
-        self._section = section
         self._timeout_s = timeout_s
         # They log URLs and headers; stamina logs retries without a cause (faults.py does).
         for library, level in (("httpx", "WARNING"), ("httpcore", "WARNING"), ("stamina", "ERROR")):
@@ -62,7 +60,7 @@ class Transport:
         """The JSON object of an answer with status 2xx.
 
         Raises Transient for connection faults, timeouts, HTTP 408, 409, 429 and 5xx and for a body
-        that is no JSON object; Refused for every other status; TeacherError for a body without end.
+        that is no JSON object; Refused for every other status and for a body without end.
         """
         what = f"{method} {self.base_url}{path}"
         url = self.base_url + path
@@ -72,7 +70,7 @@ class Transport:
                 asyncio.timeout(self._timeout_s),
                 http.stream(method, url, json=body, headers=headers) as response,
             ):
-                content = await self._capped(response, what)
+                content = await _capped(response)
         except TimeoutError:
             raise Transient(f"{what} had no full answer within {self._timeout_s:g} s") from None
         except httpx.RequestError as error:  # connecting, reading, a broken protocol or encoding
@@ -100,17 +98,6 @@ class Transport:
         self._all.append(http)
         return http
 
-    async def _capped(self, response: httpx.Response, what: str) -> bytes:
-        content = bytearray()
-        async for chunk in response.aiter_bytes(65536):
-            content += chunk
-            if len(content) > MAX_BODY_BYTES:
-                raise TeacherError(
-                    f"{what} was answered with more than {MAX_BODY_BYTES} bytes, which is no chat"
-                    f" completion; check {self._section}.base_url."
-                )
-        return bytes(content)
-
     def _judged(self, response: httpx.Response, content: bytes, what: str) -> dict[str, Any]:
         status = response.status_code
         if status in _PASSING or status >= 500:
@@ -127,6 +114,12 @@ class Transport:
                 f"{what} got HTTP {status}{moved}: {self._shown(content)}",
                 status=status,
                 seen=self._words(content),
+            )
+        if len(content) > MAX_BODY_BYTES:
+            raise Refused(
+                f"{what} was answered with more than {MAX_BODY_BYTES} bytes, which is no chat"
+                " completion",
+                status=status,
             )
         try:
             payload = json.loads(content)
@@ -146,3 +139,13 @@ class Transport:
 
     def _shown(self, content: bytes) -> str:
         return one_line(self._words(content)) or "an empty body"
+
+
+async def _capped(response: httpx.Response) -> bytes:
+    """The body, or as much of it as shows that it is too long."""
+    content = bytearray()
+    async for chunk in response.aiter_bytes(65536):
+        content += chunk
+        if len(content) > MAX_BODY_BYTES:
+            break
+    return bytes(content)

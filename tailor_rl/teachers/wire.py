@@ -52,9 +52,11 @@ def request_body(
     """
     body: dict[str, Any] = {
         "model": model,
+        # Some models were trained without a system message, and an empty one is not none.
         "messages": [
-            {"role": "system", "content": request.system},
-            {"role": "user", "content": request.prompt},
+            {"role": role, "content": content}
+            for role, content in (("system", request.system), ("user", request.prompt))
+            if content or role == "user"
         ],
         "temperature": request.temperature,
         "max_tokens": request.max_tokens,
@@ -106,11 +108,11 @@ def read_reply(payload: Mapping[str, Any], *, url: str, model: str) -> TeacherRe
 
 
 def unusable(reply: TeacherReply, *, url: str, seen: str) -> UnusableAnswer:
+    """`url` is none where the run hosts the model. `seen`: what came, or where it was read."""
+    remote = url.startswith(("http://", "https://"))
+    who = f"POST {url}/chat/completions was" if remote else f"The teacher {reply.model!r}"
     reason = f" (finish reason {reply.finish_reason!r})" if reply.finish_reason else ""
-    return UnusableAnswer(
-        f"POST {url}/chat/completions was answered without a text{reason}: {one_line(seen[:1000])}",
-        reply,
-    )
+    return UnusableAnswer(f"{who} answered without a text{reason}: {one_line(seen[:1000])}", reply)
 
 
 def _count(value: object) -> int:

@@ -73,6 +73,16 @@ def hosted(**settings: Any) -> dict[str, Any]:
             {},
             ["teacher.max_tokens=4096", "teacher.hosted.max_model_len=4096"],
         ),
+        (
+            {"budget_money": 5.0, "more": {"big": {"share": 2}}},
+            {},
+            ["teacher.budget_money is 5", "price_completion", "teacher.budget_tokens"],
+        ),
+        (
+            {"budget_money": 5.0, "more": {"big": {"share": 0, "price_prompt": 1.0}}},
+            {},
+            ["teacher.budget_money is 5"],
+        ),
         ({}, {"primitives": {"guard": "llama"}}, ['primitives.guard = "llama"', "has teacher"]),
         ({}, {"measures": {"judge": "big"}}, ['measures.judge = "big"', "[teacher.more.big]"]),
         (
@@ -102,6 +112,9 @@ def test_teachers_that_do_not_go_together_with_the_recipe_are_named(
         (hosted(gpus_per_engine=0.5), {}),
         ({"share": 0, "more": {"big": VLLM}}, {}),
         ({"share": 0}, {"initialisation": "rule_based"}),
+        ({"budget_money": 5.0, "price_completion": 0.1}, {}),
+        ({"budget_money": 5.0, "more": {"big": {"price_prompt": 0.1}}}, {}),
+        ({"budget_money": 5.0}, {"initialisation": "rule_based"}),
         (
             {"more": {"guard": {"share": 0}}},
             {"primitives": {"guard": "guard"}, "measures": {"judge": "teacher"}},

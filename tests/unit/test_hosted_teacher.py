@@ -18,8 +18,10 @@ from cluster.handles import place_of
 from cluster.hosted import HostedBackend
 from tailor_rl.concurrency import together
 from tailor_rl.errors import ConfigError, TeacherError
-from tailor_rl.protocols import TeacherRequest
+from tailor_rl.protocols import TeacherReply, TeacherRequest
+from tailor_rl.teachers.faults import RefusedQuestion, UnusableAnswer, refused_question
 from tests.hosted_fakes import FakeActor
+from tests.teacher_service_fakes import endpoint, service
 from tests.tiny import CHAT_TEMPLATE, SPECIAL_TOKENS, byte_level_tokenizer
 
 CONTROL_IDS = set(range(len(SPECIAL_TOKENS)))
@@ -208,6 +210,51 @@ async def test_an_engine_that_hangs_is_a_sentence_and_frees_its_place(
 def test_a_backend_travels_with_its_limits() -> None:
     own = pickle.loads(pickle.dumps(HostedBackend("own", (), requests_in_flight=3, deadline_s=7)))
     assert (own.name, own._requests_in_flight, own._deadline_s) == ("own", 3, 7)
+
+
+class HostedEmpty:
+    """A hosted model that answers nothing, or takes no question."""
+
+    name = "own"
+
+    def __init__(self, fault: UnusableAnswer) -> None:
+        self._fault = fault
+
+    async def complete(self, request: TeacherRequest, *, before_sending: Any = None) -> Any:
+        before_sending()
+        raise self._fault
+
+    async def check(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+async def test_an_empty_answer_of_a_hosted_teacher_in_the_book_speaks_of_no_address(
+    tmp_path: Path,
+) -> None:
+    silent = HostedEmpty(UnusableAnswer("none", TeacherReply("", "own", "length", 3, 9, True)))
+    own = endpoint("vllm", model="own", backend=silent)
+    teacher = service(tmp_path / "book", own)
+    for said in ("none", "The teacher 'own' answered without a text .*'length'.*purchase book"):
+        with pytest.raises(UnusableAnswer, match=f"^{said}"):
+            await teacher.complete(request())
+    await teacher.aclose()
+
+
+async def test_prompts_too_long_for_a_hosted_teacher_are_lost_one_by_one_until_most_are(
+    tmp_path: Path,
+) -> None:
+    narrow = HostedEmpty(refused_question("a prompt of 99 tokens leaves no room", model="own"))
+    teacher = service(tmp_path / "book", endpoint("vllm", model="own", backend=narrow))
+    for i in range(19):
+        with pytest.raises(RefusedQuestion, match="no room"):
+            await teacher.complete(request(i))
+    assert teacher.spent()["demonstrate"].unusable == 19
+    with pytest.raises(TeacherError, match=r"20 of its last 20 .* leaves no room") as told:
+        await teacher.complete(request(19))
+    assert not isinstance(told.value, UnusableAnswer)
+    assert teacher.spent()["demonstrate"].unusable == 0
+    await teacher.aclose()
 
 
 # ----- which service a request goes to

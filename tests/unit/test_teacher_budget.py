@@ -118,6 +118,16 @@ async def test_services_that_share_a_book_share_its_budget_up_to_what_is_in_flig
     assert 20 <= bought == len(server.requests) <= 20 + 6
 
 
+async def test_a_spent_budget_does_not_promise_that_the_run_goes_on(tmp_path: Path) -> None:
+    async with TeacherServer() as server:
+        teacher = service(tmp_path / "book", endpoint(server.base_url), budget_tokens=12)
+        await teacher.complete(REQUEST)
+        with pytest.raises(BudgetSpent, match="is kept, and a larger budget buys more") as caught:
+            await teacher.complete(MANY[1])
+        await teacher.aclose()
+    assert "resume" not in str(caught.value)
+
+
 async def test_a_budget_in_money_needs_a_price(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"teacher\.budget_money is 5,"):
         service(tmp_path / "book", endpoint("http://h/v1"), budget_money=5.0)

@@ -10,6 +10,7 @@ import socket
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -109,6 +110,12 @@ async def test_a_refusal_is_never_repeated(client: Open, status: int) -> None:
     assert server.base_url in str(caught.value)
     assert caught.value.exit_code == 3
     assert (KEY_ENV in str(caught.value)) == (status in (401, 403))
+
+
+async def test_without_a_system_message_none_is_sent(client: Open) -> None:
+    async with TeacherServer() as server:
+        await client(server.base_url).complete(replace(REQUEST, system=""))
+    assert server.requests[0].body["messages"] == [{"role": "user", "content": "p"}]
 
 
 async def test_a_server_that_refuses_the_seed_is_asked_without_it(client: Open) -> None:

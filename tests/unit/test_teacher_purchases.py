@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import stamina
@@ -128,6 +129,7 @@ def test_a_book_of_a_later_version_is_refused(tmp_path: Path) -> None:
 OPENER = """
 import sys
 from pathlib import Path
+from typing import Any
 from tailor_rl.protocols import TeacherReply, TeacherRequest
 from tailor_rl.teachers.purchases import PurchaseBook
 book = PurchaseBook(Path(sys.argv[1]))
@@ -166,6 +168,17 @@ async def test_equal_requests_on_their_way_are_one(service: Open) -> None:
         replies = await asyncio.gather(*(teacher.complete(REQUEST) for _ in range(5)))
     assert len(server.requests) == 1
     assert sorted(reply.paid for reply in replies) == [False] * 4 + [True]
+
+
+async def test_equal_requests_on_their_way_are_one_also_where_no_text_comes(service: Open) -> None:
+    async with TeacherServer(answer(200, chat("")), delay_s=0.05) as server:
+        teacher = service(server.base_url)
+        asked = (teacher.complete(REQUEST) for _ in range(5))
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert len(server.requests) == 1
+    answers = [outcome for outcome in outcomes if isinstance(outcome, UnusableAnswer)]
+    assert sorted(answer.reply.paid for answer in answers) == [False] * 4 + [True]
+    assert {answer.reply.completion_tokens for answer in answers} == {5}
 
 
 async def test_who_gives_up_waiting_does_not_lose_what_was_paid(service: Open) -> None:
@@ -213,10 +226,40 @@ async def test_a_failed_purchase_is_tried_again_and_counted(service: Open) -> No
     assert spent == Spent(1, 7, 5, unusable=0, sent_again=1)
 
 
+def test_only_a_model_that_gave_a_text_has_answered(tmp_path: Path) -> None:
+    book = PurchaseBook(tmp_path / "book")
+    empty = replace(REQUEST, sample=1)
+    for key, model, request in (("a", "m", REQUEST), ("b", "n", empty), ("c", "o", REQUEST)):
+        book.sent(key, model=model, request=request)
+    book.received("a", REPLY)
+    book.received("b", replace(REPLY, text=" "))
+    assert [book.has_answer_of(model) for model in ("m", "n", "o", "p")] == [True] + [False] * 3
+    book.close()
+
+
+def test_only_what_was_no_answer_can_be_reopened(tmp_path: Path) -> None:
+    book = PurchaseBook(tmp_path / "book")
+    free: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0}
+    replies = {
+        "text": REPLY,
+        "uncounted text": replace(REPLY, **free),
+        "empty": replace(REPLY, text=""),
+        "none": replace(REPLY, text="", **free),
+        "none, kept": replace(REPLY, text="", **free),
+    }
+    for key, reply in replies.items():
+        book.sent(key, model="m", request=REQUEST)
+        book.received(key, reply)
+    book.reopen(["text", "uncounted text", "empty", "none", "no such key"])
+    assert [key for key in replies if book.find(key) is None] == ["none"]
+    book.close()
+
+
 # Buys 12 answers one after another; dies like a killed process inside `DIES_AT` of answer number 7.
 BUYER = """
 import asyncio, os, sys
 from pathlib import Path
+from typing import Any
 from actors.teacher_service import Endpoint, TeacherService
 from tailor_rl.protocols import TeacherRequest
 from tailor_rl.teachers.purchases import PurchaseBook
