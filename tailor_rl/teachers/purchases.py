@@ -56,7 +56,7 @@ class Spent:
     requests: int
     prompt_tokens: int
     completion_tokens: int
-    unusable: int  # paid answers without a text
+    unusable: int  # without a text: paid for, or a question that was refused
     sent_again: int  # requests repeated after a kill: at most this many were paid for twice
     retries: int = 0
     seconds: float = 0.0  # of all requests, though many waited at the same time

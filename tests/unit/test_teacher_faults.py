@@ -173,11 +173,11 @@ async def test_requests_run_out_of_time_together_and_not_one_after_another(
 ) -> None:
     async with TeacherServer(fault=lambda seen: answer(status, b"go away")) as server:
         teacher = service(
-            tmp_path / "book", endpoint(server.base_url), deadline_s=0.5, requests_in_flight=16
+            tmp_path / "book", endpoint(server.base_url), deadline_s=1.0, requests_in_flight=16
         )
         began = asyncio.get_running_loop().time()
         outcomes = await asked(teacher, 16)
-        assert asyncio.get_running_loop().time() - began < 4.0  # 16 x 0.5 s is 8
+        assert asyncio.get_running_loop().time() - began < 8.0  # 16 x 1 s is 16
         await teacher.aclose()
     assert all(f"HTTP {status}: go away" in str(outcome) for outcome in outcomes)
 
@@ -199,7 +199,7 @@ async def test_closing_during_an_outage_takes_no_longer_than_a_try(tmp_path: Pat
         )
         waiting = asyncio.create_task(teacher.complete(REQUEST))
         await asyncio.sleep(0.1)
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(5.0):
             await teacher.aclose()
     assert (await asyncio.gather(waiting, return_exceptions=True))[0] is not None
 
@@ -210,13 +210,13 @@ async def test_a_slow_teacher_holds_up_no_other(tmp_path: Path) -> None:
             tmp_path / "book",
             endpoint(slow.base_url, "slow"),
             endpoint(quick.base_url, "quick", model="n"),
-            timeout_s=0.1,
+            timeout_s=0.5,
         )
         stuck = [
             asyncio.create_task(teachers.complete(replace(request, teacher="slow")))
             for request in MANY[:20]
         ]
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(5.0):  # 20 x 0.5 s is 10
             for request in MANY[:20]:
                 await teachers.complete(replace(request, teacher="quick"))
         for task in stuck:
