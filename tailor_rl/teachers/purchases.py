@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import stamina
+
 from tailor_rl.errors import RunFolderError
 from tailor_rl.protocols import TeacherReply, TeacherRequest
 
@@ -96,7 +98,13 @@ class PurchaseBook:
             self._db = sqlite3.connect(
                 path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
-            self._db.execute("PRAGMA journal_mode=WAL")
+            # Where others open the file too, SQLite refuses this at once instead of waiting.
+            for attempt in stamina.retry_context(
+                on=sqlite3.OperationalError, attempts=None, timeout=_BUSY_TIMEOUT_S,
+                wait_initial=0.01, wait_max=0.2, wait_jitter=0.05,
+            ):  # fmt: skip
+                with attempt:
+                    self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             with self._transaction():
                 self._prepare()
