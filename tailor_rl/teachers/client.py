@@ -21,7 +21,6 @@ from typing import Any
 import stamina
 
 from tailor_rl.errors import TeacherError
-from tailor_rl.printable import one_line
 from tailor_rl.protocols import TeacherReply, TeacherRequest
 from tailor_rl.teachers.breaker import CircuitBreaker
 from tailor_rl.teachers.faults import (
@@ -35,14 +34,13 @@ from tailor_rl.teachers.faults import (
     retry_wait,
 )
 from tailor_rl.teachers.limiter import AdaptiveLimiter
-from tailor_rl.teachers.patience import Deadline, Patience
+from tailor_rl.teachers.patience import Deadline, Pace, Patience
+from tailor_rl.teachers.probing import find_model
 from tailor_rl.teachers.purchases import purchase_key
 from tailor_rl.teachers.refusals import Verdict
 from tailor_rl.teachers.transport import Transport
-from tailor_rl.teachers.wire import OPTIONAL, probe_body, read_models, read_reply, request_body
+from tailor_rl.teachers.wire import COMPLETIONS, OPTIONAL, read_reply, request_body
 
-_PATH = "/chat/completions"
-_TRIES_OF_CHECK = 2  # a wrong URL is told within seconds
 _TOO_BUSY = frozenset({429, 503})
 _log = logging.getLogger(__name__)
 
@@ -81,6 +79,7 @@ class ChatClient:
         self._patience = patience or Patience()
         self._places = asyncio.Semaphore(requests_in_flight)
         self._limiter = AdaptiveLimiter(requests_in_flight)
+        self._pace = Pace(self._patience.gap_s)
         self._breaker = CircuitBreaker(self._transport.base_url, self._patience.within(deadline_s))
         self._verdict = Verdict(proven=proven)
         self._unwanted: frozenset[str] = frozenset()  # parameters that this server refuses
@@ -133,9 +132,7 @@ class ChatClient:
         """
         try:
             async with asyncio.timeout(self._deadline_s):
-                offered = await self._offered_models()
-                if self._model not in offered:
-                    await self._probe(offered)
+                await find_model(self._transport, self._model, section=self._section)
         except TimeoutError:
             late = f"{self._transport.base_url} had not answered after {self._deadline_s:g} s"
             raise TeacherError(self._sentence(Transient(late)), before_start=True) from None
@@ -209,8 +206,9 @@ class ChatClient:
     ) -> dict[str, Any]:
         turn, probe = await self._turn(deadline)
         try:
+            await self._pace.keep()
             errand.begins()
-            payload = await self._transport.exchange("POST", _PATH, body, headers=headers)
+            payload = await self._transport.exchange("POST", COMPLETIONS, body, headers=headers)
         except Transient as fault:
             errand.failed(fault)
             self._blame(fault, turn=turn, probe=probe)
@@ -251,49 +249,13 @@ class ChatClient:
         elif fault.status != 429 or self._limiter.limit == 1 or probe:
             self._breaker.failed(fault, probe=probe)
 
-    async def _offered_models(self) -> list[str]:
-        """Model names, as far as the endpoint tells; many list none or not all."""
-        try:
-            payload = await self._ask("GET", "/models")
-        except Refused as refused:
-            if refused.status in (404, 405):
-                return []
-            raise
-        return read_models(payload)
-
-    async def _probe(self, offered: list[str]) -> None:
-        try:
-            await self._ask("POST", _PATH, probe_body(self._model))
-        except Refused as refused:
-            if refused.status not in (400, 404, 422) or not offered:
-                raise
-            names = ", ".join(offered[:8]) + (", ..." if len(offered) > 8 else "")
-            raise TeacherError(
-                f"The teacher at {self._transport.base_url} has no model {self._model!r}"
-                f" ({refused}); set {self._section}.model to one of: {one_line(names, 300)}.",
-                before_start=True,
-            ) from None
-
-    async def _ask(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        async for again in stamina.retry_context(
-            on=retry_wait, attempts=_TRIES_OF_CHECK, timeout=None, wait_initial=0.5
-        ):
-            with again:
-                try:
-                    return await self._transport.exchange(method, path, body)
-                except Transient as fault:
-                    raise fault.counted(again.num) from None
-        raise AssertionError("stamina returns or raises")
-
     def _too_late(self, errand: _Errand) -> Transient:
         last = errand.last
         seen = str(last.counted(errand.failures)) if last else self._breaker.reason
         cause = f"; the last fault: {seen}" if seen else ""
+        what = f"POST {self._transport.base_url}{COMPLETIONS}"
         return Transient(
-            f"POST {self._transport.base_url}{_PATH} did not end within {self._deadline_s:g} s"
-            f"{cause}",
+            f"{what} did not end within {self._deadline_s:g} s{cause}",
             status=last.status if last else None,
         )
 

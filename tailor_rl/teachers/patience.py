@@ -14,6 +14,9 @@ from typing import Self
 class Patience:
     """Waits between tries and the rules of the circuit breaker; tests shorten them."""
 
+    # Between two requests that leave. Those that leave in one burst come back in one, and then wait
+    # for each other while the server waits for them; many servers count bursts as too many, too.
+    gap_s: float = 0.0015
     tries: int = 10  # of one request, while the endpoint answers others
     first_wait_s: float = 0.5  # doubled after every try ...
     longest_wait_s: float = 30.0  # ... up to this
@@ -32,6 +35,21 @@ class Patience:
             cool_down_s=min(self.cool_down_s, most_s),
             longest_cool_down_s=min(self.longest_cool_down_s, most_s),
         )
+
+
+class Pace:
+    """Lets callers pass one after another, `gap_s` apart."""
+
+    def __init__(self, gap_s: float) -> None:
+        self._gap_s = gap_s
+        self._next = 0.0  # of the event loop's clock
+
+    async def keep(self) -> None:
+        now = asyncio.get_running_loop().time()
+        when = max(now, self._next)
+        self._next = when + self._gap_s
+        if when > now:
+            await asyncio.sleep(when - now)
 
 
 class Deadline:

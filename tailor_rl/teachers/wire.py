@@ -12,6 +12,7 @@ from tailor_rl.printable import one_line
 from tailor_rl.protocols import TeacherReply, TeacherRequest
 from tailor_rl.teachers.faults import UnusableAnswer
 
+COMPLETIONS = "/chat/completions"
 # Parameters of a request that some servers refuse and whose absence changes no question.
 OPTIONAL = frozenset({"seed", "response_format"})
 

@@ -8,7 +8,7 @@ import pytest
 
 from tailor_rl.teachers.breaker import CircuitBreaker
 from tailor_rl.teachers.faults import Transient, Unavailable
-from tailor_rl.teachers.patience import Deadline, Patience
+from tailor_rl.teachers.patience import Deadline, Pace, Patience
 
 QUICK = Patience(failures=3, cool_down_s=0.05, longest_cool_down_s=0.1)
 DOWN = Transient("POST http://h failed with ConnectError")
@@ -100,6 +100,23 @@ async def test_a_wait_that_the_server_asks_for_is_not_shortened_by_the_cool_down
         breaker.failed(Transient("busy", wait_s=0.2, status=429), probe=False)
     probe, took_s = await admitted(breaker)
     assert probe and took_s >= 0.2
+
+
+async def test_whoever_passes_at_once_without_a_pace_passes_one_after_another_with_it() -> None:
+    loop = asyncio.get_running_loop()
+    pace, began = Pace(0.01), loop.time()
+    passed: list[float] = []
+
+    async def one() -> None:
+        await pace.keep()
+        passed.append(loop.time() - began)
+
+    await asyncio.gather(*(one() for _ in range(10)))
+    assert all(at >= 0.01 * i - 0.001 for i, at in enumerate(passed))
+    await asyncio.sleep(0.05)
+    before = loop.time()
+    await pace.keep()  # after a pause nobody waits
+    assert loop.time() - before < 0.01
 
 
 async def test_a_deadline_does_not_run_while_it_is_paused() -> None:
