@@ -21,7 +21,6 @@ from cluster.placement import check_fits, make_plan
 from cluster.teaching import build_services, open_teachers, teacher_of
 from cluster.watch import guarded
 from learners.group import LearnerGroup
-from learners.settings import PolicySettings, SFTSettings
 from tailor_rl.config.needs import trains_student
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.config.student import fetch_student
@@ -116,8 +115,8 @@ async def _run(
         learner = (
             LearnerGroup(
                 [RankHandle(actor) for actor in crew.ranks],
-                sft=SFTSettings.from_config(cfg.sft),
-                rl=PolicySettings.from_config(cfg.rl),
+                sft=cfg.sft,
+                rl=cfg.rl,
             )
             if crew.ranks
             else None

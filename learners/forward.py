@@ -20,9 +20,21 @@ class TrainedTokens:
 
     logits: torch.Tensor  # (N, V), of the model's dtype
     targets: torch.Tensor  # (N,) int64
-    rollout_logprobs: torch.Tensor  # (N,) float32
-    advantages: torch.Tensor  # (N,) float32
-    weights: torch.Tensor  # (N,) float32
+    sequences: torch.Tensor  # (N,) int64: the row of each
+
+    def of(self, micro: Shard, name: str) -> torch.Tensor | None:
+        """The column `name` of the micro-batch at the trained tokens, (N,); None where it is."""
+        values = getattr(micro, name)
+        if values is None:
+            return None
+        if values.ndim == 1:  # one a sequence
+            values = np.broadcast_to(values[:, None], micro.mask.shape)
+        return torch.from_numpy(values[micro.mask]).to(self.targets.device)
+
+    def must(self, micro: Shard, name: str) -> torch.Tensor:
+        values = self.of(micro, name)
+        assert values is not None, name
+        return values
 
 
 def trained_tokens(logits: Logits, micro: Shard, *, device: torch.device) -> TrainedTokens:
@@ -38,16 +50,10 @@ def trained_tokens(logits: Logits, micro: Shard, *, device: torch.device) -> Tra
         logits_to_keep=torch.from_numpy(columns).to(device),
         use_cache=False,
     )
-
-    def flat(values_BT: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(values_BT[micro.mask]).to(device)
-
     return TrainedTokens(
         logits=logits_BCV[torch.from_numpy(predicted[:, columns]).to(device)],
-        targets=flat(micro.tokens),
-        rollout_logprobs=flat(micro.rollout_logprobs),
-        advantages=flat(micro.advantages),
-        weights=flat(micro.weights),
+        targets=torch.from_numpy(micro.tokens[micro.mask]).to(device),
+        sequences=torch.from_numpy(np.nonzero(micro.mask)[0]).to(device),
     )
 
 

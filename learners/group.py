@@ -14,13 +14,13 @@ import numpy as np
 
 from learners.metrics import merge_policy, merge_sft
 from learners.packing import Shard, shard_batch, split_batch
-from learners.settings import OptimizerSettings, PolicySettings, SFTSettings, StageSettings
-from tailor_rl.algorithms.aggregation import sequence_mean_weights, token_mean_weights
+from learners.settings import StageSettings
+from tailor_rl.algorithms.aggregation import token_mean
+from tailor_rl.config.algorithms import resolve_algorithm
+from tailor_rl.config.schema import RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError, TailorError
 from tailor_rl.protocols import WeightChannel
-from tailor_rl.types import Batch, Update, WeightVersion
-
-AGGREGATIONS = {"token_mean": token_mean_weights, "sequence_mean": sequence_mean_weights}
+from tailor_rl.types import Batch, Scores, Update, WeightVersion
 
 
 class RankHandle(Protocol):
@@ -41,47 +41,91 @@ class RankHandle(Protocol):
 class LearnerGroup:
     """Implements `tailor_rl.protocols.Learner`. Every call reaches all ranks: they meet inside."""
 
-    def __init__(
-        self, ranks: Sequence[RankHandle], *, sft: SFTSettings, rl: PolicySettings
-    ) -> None:
+    def __init__(self, ranks: Sequence[RankHandle], *, sft: SFTConfig, rl: RLConfig) -> None:
         if not ranks:
             raise ValueError("a learner needs at least one rank")
         self._ranks = tuple(ranks)
         self._sft = sft
         self._rl = rl
+        self._algorithm = resolve_algorithm(rl)
         self._step = 0
 
     async def begin_sft(self, *, num_steps: int) -> None:
         """Fresh optimizer and schedule; the weights stay."""
-        await self._begin(self._sft.optimizer, num_steps=num_steps, keep_reference=False)
+        await self._all("begin", StageSettings(config=self._sft, num_steps=num_steps))
 
     async def begin_rl(self, *, num_steps: int) -> None:
         """Fresh optimizer and schedule; these weights are the reference of the KL term, if any."""
-        keep_reference = self._rl.loss.kl_coefficient > 0
-        await self._begin(self._rl.optimizer, num_steps=num_steps, keep_reference=keep_reference)
+        await self._all("begin", StageSettings(config=self._rl, num_steps=num_steps))
 
     async def sft_step(self, batch: Batch) -> Update:
         """Metrics: loss, grad_norm, learning_rate, tokens, seconds."""
-        shards = self._shard(batch, token_mean_weights(batch.mask))
+        shards = self._shard(batch, token_mean(batch.mask))
         reports = await self._each("sft_step", [(shard,) for shard in shards])
         self._step += 1
         return Update(step=self._step, metrics=merge_sft(reports))
 
-    async def policy_step(self, batch: Batch) -> Update:
+    async def sft_loss(self, batch: Batch) -> float:
+        logprobs_BT = (await self._score("score", batch, 1.0))["logprobs"]
+        return float(-logprobs_BT[batch.mask].mean(dtype=np.float64))
+
+    async def sft_features(self, batch: Batch) -> np.ndarray:
+        return (await self._score("sft_features", batch))["features"]
+
+    async def logprobs_of(self, folder: Path, batch: Batch) -> np.ndarray:
+        return (await self._score("score_by", batch, folder))["logprobs"]
+
+    async def score(self, batch: Batch) -> Scores:
+        columns = await self._score("score", batch, self._rl.temperature)
+        return Scores(
+            learner_logprobs=columns["logprobs"],
+            entropies=columns["entropies"],
+            reference_logprobs=columns.get("reference_logprobs"),
+            values=columns.get("values"),
+        )
+
+    async def policy_step(self, batch: Batch, *, kl_coefficient: float = 0.0) -> Update:
         """Metrics: see `merge_policy`.
 
         The batch is cut into `updates_per_step` consecutive parts, each normalised by itself, and
-        each makes one optimizer update.
+        each makes one optimizer update; `epochs_per_step` times over.
         """
-        parts = []
-        for part in split_batch(batch, self._rl.updates_per_step):
-            weights_BT = AGGREGATIONS[self._rl.aggregation](part.mask)
-            parts.append(self._shard(part, weights_BT))
-        shards_of = zip(*parts, strict=True)  # [rank][update]
-        calls = [(list(shards), self._rl.loss) for shards in shards_of]
+        parts = split_batch(batch, self._rl.updates_per_step) * self._rl.epochs_per_step
+        sharded = [self._shard(part, self._weights(part)) for part in parts]
+        shards_of = zip(*sharded, strict=True)  # [rank][update]
+        calls = [(list(shards), kl_coefficient) for shards in shards_of]
         reports = await self._each("policy_step", calls)
         self._step += 1
         return Update(step=self._step, metrics=merge_policy(reports))
+
+    def _weights(self, batch: Batch) -> np.ndarray:
+        """Supervised rows are normalised by their own tokens, the others by the algorithm."""
+        weights_BT = np.zeros(batch.mask.shape, dtype=np.float32)
+        supervised_B = batch.supervised
+        if supervised_B is None:
+            supervised_B = np.zeros(batch.num_sequences, dtype=np.bool_)
+        own_BT = batch.mask & ~supervised_B[:, None]
+        if own_BT.any():
+            weights_BT += self._algorithm.aggregate(own_BT, max_tokens=self._rl.max_tokens)
+        given_BT = batch.mask & supervised_B[:, None]
+        if given_BT.any():
+            weights_BT += token_mean(given_BT)
+        return weights_BT if batch.scales is None else weights_BT * batch.scales
+
+    async def _score(self, method: str, batch: Batch, *args: Any) -> dict[str, np.ndarray]:
+        """Columns of a method that looks at a batch, put together from those of the ranks."""
+        shards = self._shard(batch, batch.mask.astype(np.float32))
+        parts = await self._each(method, [(shard, *args) for shard in shards])
+        columns: dict[str, np.ndarray] = {}
+        for part in parts:
+            for name, values in part.items():
+                if name != "rows" and len(values):
+                    # A shard is no wider than its longest sequence.
+                    width = values.shape[1]
+                    wide = width if method == "sft_features" else batch.tokens.shape[1]
+                    whole = np.zeros((batch.num_sequences, wide), dtype=np.float32)
+                    columns.setdefault(name, whole)[part["rows"], :width] = values
+        return columns
 
     async def version(self) -> WeightVersion:
         """Step (updates of all stages since the student) and checksum of the weights held now."""
@@ -115,14 +159,6 @@ class LearnerGroup:
         """Take over the weights of a model folder (None: the student's own) as those of `step`."""
         await self._all("load", folder, step)
         self._step = step
-
-    async def _begin(
-        self, optimizer: OptimizerSettings, *, num_steps: int, keep_reference: bool
-    ) -> None:
-        stage = StageSettings(
-            optimizer=optimizer, num_steps=num_steps, keep_reference=keep_reference
-        )
-        await self._all("begin", stage)
 
     def _shard(self, batch: Batch, weights_BT: np.ndarray) -> list[Shard]:
         return shard_batch(batch, weights_BT, num_ranks=len(self._ranks))

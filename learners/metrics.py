@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+MAX_LOG_RATIOS = 65_536  # of one rank and update, for the quantiles
+QUANTILES = (0.01, 0.5, 0.99)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SFTReport:
@@ -22,7 +27,9 @@ class SFTReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyReport:
-    """One rank's share of one optimizer update. The `_sum` fields are over its trained tokens."""
+    """One rank's share of one optimizer update. The `_sum` fields are over its trained tokens that
+    the policy drew itself.
+    """
 
     loss: float
     entropy_sum: float
@@ -31,6 +38,11 @@ class PolicyReport:
     logprob_difference_sum: float  # |learner - rollout|
     logprob_difference_max: float
     kl_sum: float | None  # None where no reference is kept
+    correction_sum: float  # of the factors for the mismatch of engine and learner, 1 without any
+    correction_square_sum: float
+    corrected: int  # tokens whose factor is not 1
+    supervised_tokens: int
+    log_ratios: np.ndarray  # (<= MAX_LOG_RATIOS,) learner - rollout
     grad_norm: float
     learning_rate: float
     num_trained_tokens: int
@@ -59,23 +71,53 @@ def merge_policy(reports: Sequence[Sequence[PolicyReport]]) -> dict[str, float]:
     updates = list(zip(*reports, strict=True))  # [update][rank]
     everything = [report for update in updates for report in update]
     trained = sum(report.num_trained_tokens for report in everything)
+    supervised = sum(report.supervised_tokens for report in everything)
+    own = max(1, trained - supervised)  # tokens that the policy drew itself
     tokens = sum(report.num_tokens for report in everything)
     seconds = sum(max(report.seconds for report in update) for update in updates)
     metrics = {
         "loss": sum(report.loss for report in everything) / len(updates),
         "grad_norm": sum(update[0].grad_norm for update in updates) / len(updates),
-        "entropy": sum(report.entropy_sum for report in everything) / trained,
-        "clip_fraction_low": sum(report.clipped_low for report in everything) / trained,
-        "clip_fraction_high": sum(report.clipped_high for report in everything) / trained,
-        "logprob_difference_mean": sum(r.logprob_difference_sum for r in everything) / trained,
+        "entropy": sum(report.entropy_sum for report in everything) / own,
+        "clip_fraction_low": sum(report.clipped_low for report in everything) / own,
+        "clip_fraction_high": sum(report.clipped_high for report in everything) / own,
+        "logprob_difference_mean": sum(r.logprob_difference_sum for r in everything) / own,
         "logprob_difference_max": max(r.logprob_difference_max for r in everything),
         "learning_rate": everything[0].learning_rate,
         "trained_tokens": trained,
         "forward_backward_seconds": seconds,
         "tokens_per_second": tokens / seconds,
         "sequences": sum(report.num_sequences for report in everything),
+        **_mismatch(everything, own=own),
     }
+    if supervised:
+        metrics["supervised_tokens"] = supervised
     kl_sums = [report.kl_sum for report in everything if report.kl_sum is not None]
     if kl_sums:
-        metrics["kl_reference"] = sum(kl_sums) / trained
+        metrics["kl_reference"] = sum(kl_sums) / own
     return metrics
+
+
+def _mismatch(reports: Sequence[PolicyReport], *, own: int) -> dict[str, float]:
+    """How far the engines' policy is from the learner's, over all updates.
+
+    `mismatch_kl` estimates KL(rollout || learner) by k3 (see tailor_rl/algorithms/kl.py), in nats a
+    token; the quantiles are of log(learner / rollout).
+    """
+    log_ratios = np.concatenate([report.log_ratios for report in reports]).astype(np.float64)
+    if not len(log_ratios):
+        return {}
+    factors = sum(report.correction_sum for report in reports)
+    squares = sum(report.correction_square_sum for report in reports)
+    low, middle, high = np.quantile(log_ratios, QUANTILES)
+    ratios = np.exp(np.clip(log_ratios, -20, 20))
+    return {
+        "mismatch_kl": float(np.mean(ratios - 1 - log_ratios)),
+        "log_ratio_q01": float(low),
+        "log_ratio_q50": float(middle),
+        "log_ratio_q99": float(high),
+        "effective_share": float(np.sum(ratios) ** 2 / (len(ratios) * np.sum(ratios**2))),
+        "correction_mean": factors / own,
+        "corrected_effective_share": factors**2 / max(1e-30, own * squares),
+        "corrected_share": sum(report.corrected for report in reports) / own,
+    }

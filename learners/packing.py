@@ -6,7 +6,8 @@ tailor_rl/algorithms), so neither shards nor micro-batches can change a gradient
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,7 +16,10 @@ from tailor_rl.types import Batch
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Some sequences of a batch, with the weight of every token in the loss of the whole batch."""
+    """Some sequences of a batch, with the weight of every token in the loss of the whole batch.
+
+    The optional arrays are those of `Batch`; None where no part of the loss reads them.
+    """
 
     tokens: np.ndarray  # (B, T) int64
     mask: np.ndarray  # (B, T) bool
@@ -23,6 +27,12 @@ class Shard:
     advantages: np.ndarray  # (B, T) float32
     weights: np.ndarray  # (B, T) float32
     lengths: np.ndarray  # (B,) int64
+    rows: np.ndarray  # (B,) int64: where each sequence stands in the batch
+    proximal_logprobs: np.ndarray | None = None
+    reference_logprobs: np.ndarray | None = None
+    old_values: np.ndarray | None = None
+    returns: np.ndarray | None = None
+    supervised: np.ndarray | None = None  # (B,) bool
 
     @property
     def num_sequences(self) -> int:
@@ -41,20 +51,14 @@ class Shard:
 def split_batch(batch: Batch, num_parts: int) -> list[Batch]:
     """`num_parts` batches of consecutive sequences; fewer where there are fewer sequences."""
     parts = np.array_split(np.arange(batch.num_sequences), min(num_parts, batch.num_sequences))
-    return [
-        Batch(
-            tokens=batch.tokens[part],
-            mask=batch.mask[part],
-            rollout_logprobs=batch.rollout_logprobs[part],
-            advantages=batch.advantages[part],
-            lengths=batch.lengths[part],
-        )
-        for part in parts
-    ]
+    return [take(batch, part) for part in parts]
 
 
 def shard_batch(batch: Batch, weights_BT: np.ndarray, *, num_ranks: int) -> list[Shard]:
-    """One shard a rank, with nearly equal numbers of tokens; a rank may get none."""
+    """One shard a rank, with nearly equal numbers of tokens; a rank may get none.
+
+    Sequences that nothing is trained in are left out.
+    """
     whole = Shard(
         tokens=batch.tokens,
         mask=batch.mask,
@@ -62,16 +66,22 @@ def shard_batch(batch: Batch, weights_BT: np.ndarray, *, num_ranks: int) -> list
         advantages=batch.advantages,
         weights=weights_BT,
         lengths=batch.lengths,
+        rows=np.arange(batch.num_sequences),
+        proximal_logprobs=batch.proximal_logprobs,
+        reference_logprobs=batch.reference_logprobs,
+        old_values=batch.old_values,
+        returns=batch.returns,
+        supervised=batch.supervised,
     )
     rows_of: list[list[int]] = [[] for _ in range(num_ranks)]
     loads = [0] * num_ranks
-    for row in np.argsort(
-        -batch.lengths, kind="stable"
-    ):  # longest first, to the rank with the least
+    longest_first = np.argsort(-batch.lengths, kind="stable")
+    trained_B = batch.mask.any(axis=1)
+    for row in longest_first[trained_B[longest_first]]:
         rank = loads.index(min(loads))
         rows_of[rank].append(int(row))
         loads[rank] += int(batch.lengths[row])
-    return [_take(whole, np.array(rows, dtype=np.int64)) for rows in rows_of]
+    return [_cut(whole, np.array(rows, dtype=np.int64)) for rows in rows_of]
 
 
 def micro_batches(shard: Shard, *, max_tokens: int) -> list[Shard]:
@@ -84,11 +94,11 @@ def micro_batches(shard: Shard, *, max_tokens: int) -> list[Shard]:
     for row in np.argsort(-shard.lengths, kind="stable"):
         longest = int(shard.lengths[rows[0]]) if rows else 0
         if rows and (len(rows) + 1) * longest > max_tokens:
-            batches.append(_take(shard, np.array(rows)))
+            batches.append(_cut(shard, np.array(rows)))
             rows = []
         rows.append(int(row))
     if rows:
-        batches.append(_take(shard, np.array(rows)))
+        batches.append(_cut(shard, np.array(rows)))
     return batches
 
 
@@ -105,17 +115,27 @@ def fill_in() -> Shard:
         advantages=zeros,
         weights=zeros,
         lengths=np.array([2], dtype=np.int64),
+        rows=np.zeros(1, dtype=np.int64),
+        returns=zeros,
+        old_values=zeros,
     )
 
 
-def _take(shard: Shard, rows: np.ndarray) -> Shard:
-    lengths = shard.lengths[rows]
-    width = int(lengths.max()) if len(rows) else 0
-    return Shard(
-        tokens=shard.tokens[rows, :width],
-        mask=shard.mask[rows, :width],
-        rollout_logprobs=shard.rollout_logprobs[rows, :width],
-        advantages=shard.advantages[rows, :width],
-        weights=shard.weights[rows, :width],
-        lengths=lengths,
+Rows = TypeVar("Rows", Batch, Shard)
+
+
+def take(batch: Rows, rows: np.ndarray) -> Rows:
+    """The sequences `rows` of a batch or shard, as wide as it was."""
+    arrays = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    taken = {n: a[rows] for n, a in arrays.items() if a is not None}
+    return replace(batch, **taken)
+
+
+def _cut(shard: Shard, rows: np.ndarray) -> Shard:
+    """The sequences `rows`, without columns that are padding in all of them."""
+    taken = take(shard, rows)
+    width = int(taken.lengths.max()) if len(rows) else 0
+    wide = {f.name: getattr(taken, f.name) for f in fields(taken)}
+    return replace(
+        taken, **{n: a[:, :width] for n, a in wide.items() if a is not None and a.ndim == 2}
     )

@@ -1,54 +1,51 @@
-"""One policy update on one rank: the clipped loss, an optional KL term, and what is measured.
+"""One policy update on one rank: the algorithm's loss, and what is measured.
 
-The denominator of the ratio is what the engine that drew a token reported for it ("bypass mode"):
-the learner makes no second pass over the batch. With stale rollouts, or several updates a step, the
-clip then bounds the distance to what was really sampled from; the clip fractions show how often.
+Ratios are taken to `proximal_logprobs`, which the learner computed before the step, or where there
+are none to what the engine that drew a token reported for it ("bypass mode": no second pass over
+the batch). With stale rollouts, or several updates a step, the clip then bounds the distance to
+what was really sampled from.
 """
 
 from __future__ import annotations
 
 import time
 
+import numpy as np
 import torch
 
 from learners.accumulate import accumulate
 from learners.engine import Engine
-from learners.forward import Logits, TrainedTokens, trained_tokens
-from learners.metrics import PolicyReport
+from learners.forward import TrainedTokens, trained_tokens
+from learners.metrics import MAX_LOG_RATIOS, PolicyReport
 from learners.packing import Shard
-from learners.settings import LossSettings
+from learners.settings import PolicyLoss
 from tailor_rl.algorithms.logprobs import entropies, token_logprobs
-from tailor_rl.algorithms.losses import clipped_losses, clipped_tokens, kl_k3
+from tailor_rl.algorithms.losses import held
 
 
 def policy_step(
     engine: Engine,
     shard: Shard,
     *,
-    loss: LossSettings,
-    reference: Logits | None,
+    loss: PolicyLoss,
     learning_rate: float,
     max_tokens: int,
     device: torch.device,
 ) -> PolicyReport:
     """Update the weights by this rank's share of a batch. Collective.
 
-    The loss is sum(weight * (clipped loss + kl_coefficient * KL to the reference)). `reference`
-    gives the logits of the frozen weights; None leaves the KL term out.
+    The loss is sum(weight * (correction * clipped loss + kl_coefficient * KL to the reference -
+    entropy_coefficient * entropy)), and sum(weight * -log p) in rows that are supervised.
     """
     start = time.perf_counter()
     measured: list[torch.Tensor] = []
+    log_ratios: list[torch.Tensor] = []
 
     def loss_of(micro: Shard) -> torch.Tensor:
         tokens = trained_tokens(engine.logits, micro, device=device)
-        logprobs = token_logprobs(tokens.logits, tokens.targets, temperature=loss.temperature)
-        losses = _clipped_losses(tokens, logprobs, loss)
-        kl = torch.zeros_like(logprobs)
-        if reference is not None:
-            kl = kl_k3(logprobs, _logprobs(reference, micro, loss.temperature, device))
-            losses = losses + loss.kl_coefficient * kl
-        value = (tokens.weights * losses).sum()
-        measured.append(_measure(tokens, logprobs, kl, loss=value, settings=loss))
+        value, row, mismatch = _loss(micro, tokens, loss)
+        measured.append(row)
+        log_ratios.append(mismatch)
         return value
 
     accumulate(engine, shard, loss_of=loss_of, max_tokens=max_tokens, device=device)
@@ -62,7 +59,12 @@ def policy_step(
         clipped_high=round(sums[3]),
         logprob_difference_sum=sums[4],
         logprob_difference_max=largest,
-        kl_sum=None if reference is None else sums[5],
+        kl_sum=None if shard.reference_logprobs is None else sums[5],
+        correction_sum=sums[6],
+        correction_square_sum=sums[7],
+        corrected=round(sums[8]),
+        supervised_tokens=round(sums[9]),
+        log_ratios=_thinned(log_ratios),
         grad_norm=engine.step(learning_rate),
         learning_rate=learning_rate,
         num_trained_tokens=shard.num_trained_tokens,
@@ -72,49 +74,58 @@ def policy_step(
     )
 
 
-def _clipped_losses(
-    tokens: TrainedTokens, logprobs: torch.Tensor, settings: LossSettings
-) -> torch.Tensor:
-    return clipped_losses(
-        logprobs,
-        tokens.rollout_logprobs,
-        advantages=tokens.advantages,
-        clip_low=settings.clip_low,
-        clip_high=settings.clip_high,
-    )
+def _loss(
+    micro: Shard, tokens: TrainedTokens, settings: PolicyLoss
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(loss, what is measured, log-ratios learner - rollout of the policy's own tokens)."""
+    algorithm = settings.algorithm
+    logprobs = token_logprobs(tokens.logits, tokens.targets, temperature=settings.temperature)
+    rollout = tokens.must(micro, "rollout_logprobs")
+    advantages = tokens.must(micro, "advantages")
+    weights = tokens.must(micro, "weights")
+    stored = tokens.of(micro, "proximal_logprobs")
+    proximal = rollout if stored is None else stored
+
+    ratio = algorithm.ratio(logprobs, proximal, tokens.sequences)
+    losses = algorithm.clipping(ratio, logprobs, advantages, algorithm.clips)
+    factors = torch.ones_like(rollout)
+    if settings.correction is not None:
+        # The policy whose gradient is taken, against the one that drew the token.
+        mismatch = (logprobs.detach() if stored is None else stored) - rollout
+        preset = settings.correction
+        factors = preset.correct(mismatch, tokens.sequences, preset.bounds)
+        losses = factors * losses
+    reference = tokens.of(micro, "reference_logprobs")
+    kl = torch.zeros_like(logprobs)
+    if reference is not None:
+        kl = algorithm.kl_estimate(logprobs, reference)
+        losses = losses + settings.kl_coefficient * kl
+    if settings.entropy_coefficient:
+        entropy = entropies(tokens.logits, temperature=settings.temperature)
+        losses = losses - settings.entropy_coefficient * entropy
+    else:
+        with torch.no_grad():
+            entropy = entropies(tokens.logits, temperature=settings.temperature)
+    supervised = tokens.of(micro, "supervised")
+    if supervised is None:
+        supervised = torch.zeros_like(weights, dtype=torch.bool)
+    losses = torch.where(supervised, -logprobs, losses)
+    value = (weights * losses).sum()
+
+    with torch.no_grad():
+        own = (weights > 0) & ~supervised  # a fill-in's token is in no metric
+        low, high = held(ratio, advantages, algorithm.clips)
+        difference = (logprobs - rollout) * own
+        left_alone = factors == 1.0
+        sums = [value, (entropy * own).sum(), (low & own).sum(), (high & own).sum()]
+        sums += [difference.abs().sum(), (kl * own).sum()]
+        sums += [(factors * own).sum(), (factors.square() * own).sum(), (~left_alone & own).sum()]
+        sums += [((weights > 0) & supervised).sum(), difference.abs().max()]
+        row = torch.stack([each.detach().double() for each in sums])
+        return value, row, difference[own]
 
 
-@torch.no_grad()
-def _logprobs(
-    reference: Logits, micro: Shard, temperature: float, device: torch.device
-) -> torch.Tensor:
-    tokens = trained_tokens(reference, micro, device=device)
-    return token_logprobs(tokens.logits, tokens.targets, temperature=temperature)
-
-
-@torch.no_grad()
-def _measure(
-    tokens: TrainedTokens,
-    logprobs: torch.Tensor,
-    kl: torch.Tensor,
-    *,
-    loss: torch.Tensor,
-    settings: LossSettings,
-) -> torch.Tensor:
-    """Loss, sums of entropy, clipped low, clipped high, |learner - rollout|, KL; and the largest.
-
-    Stays on the device: reading numbers back after every micro-batch would stall a GPU.
-    """
-    real = tokens.weights > 0  # a fill-in's token is in no metric
-    low, high = clipped_tokens(
-        logprobs,
-        tokens.rollout_logprobs,
-        advantages=tokens.advantages,
-        clip_low=settings.clip_low,
-        clip_high=settings.clip_high,
-    )
-    entropy = entropies(tokens.logits, temperature=settings.temperature)
-    difference = (logprobs - tokens.rollout_logprobs).abs() * real
-    sums = [loss, (entropy * real).sum(), (low & real).sum(), (high & real).sum()]
-    sums += [difference.sum(), (kl * real).sum(), difference.max()]
-    return torch.stack([value.detach().double() for value in sums])
+def _thinned(log_ratios: list[torch.Tensor]) -> np.ndarray:
+    """At most MAX_LOG_RATIOS of them, evenly spaced: quantiles need no more."""
+    every = torch.cat(log_ratios).float().cpu().numpy()
+    return every[:: max(1, -(-len(every) // MAX_LOG_RATIOS))]

@@ -20,10 +20,12 @@ from learners.model_loading import DType, load_model, load_tokenizer, set_weight
 from learners.packing import Shard
 from learners.policy_step import policy_step
 from learners.process_group import Device, join
-from learners.settings import LossSettings, StageSettings
+from learners.score import Columns, features_of, score
+from learners.settings import PolicyLoss, StageSettings, sft_hooks
 from learners.sft_step import sft_step
 from learners.weight_sender import canary_tokens, make_bundle, next_token_logprobs, pack_all
 from tailor_rl.algorithms.schedules import learning_rate
+from tailor_rl.config.schema import RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError
 from tailor_rl.types import WeightVersion
 from tailor_rl.weights import WeightBundle
@@ -90,9 +92,11 @@ class LearnerRank:
     def sft_step(self, shard: Shard) -> SFTReport:
         """One supervised step on this rank's share of a batch."""
         stage, engine = self._begun()
+        assert isinstance(stage.config, SFTConfig), stage
         report = sft_step(
             engine,
             shard,
+            method=sft_hooks(stage.config),
             learning_rate=self._learning_rate(stage),
             max_tokens=self._micro_batch_tokens,
             device=self._device,
@@ -100,15 +104,16 @@ class LearnerRank:
         self._advance()
         return report
 
-    def policy_step(self, shards: Sequence[Shard], loss: LossSettings) -> list[PolicyReport]:
+    def policy_step(self, shards: Sequence[Shard], kl_coefficient: float) -> list[PolicyReport]:
         """One policy step: an optimizer update for each of `shards`, in order."""
         stage, engine = self._begun()
+        assert isinstance(stage.config, RLConfig), stage
+        loss = PolicyLoss.of(stage.config, kl_coefficient=kl_coefficient)
         reports = [
             policy_step(
                 engine,
                 shard,
                 loss=loss,
-                reference=None if self._reference is None else model_logits(self._reference),
                 learning_rate=self._learning_rate(stage),
                 max_tokens=self._micro_batch_tokens,
                 device=self._device,
@@ -117,6 +122,33 @@ class LearnerRank:
         ]
         self._advance()
         return reports
+
+    def score(self, shard: Shard, temperature: float) -> Columns:
+        """What the policy, and the reference if one is kept, say of the trained tokens."""
+        columns = self._score(self._logits(), shard, temperature)
+        if self._reference is not None:
+            reference = self._score(model_logits(self._reference), shard, temperature)
+            columns["reference_logprobs"] = reference["logprobs"]
+        return columns
+
+    def score_by(self, shard: Shard, folder: Path) -> Columns:
+        """What another model, of the same vocabulary, says of the trained tokens."""
+        model = load_model(
+            str(folder), dtype=self._dtype, device=self._device, gradient_checkpointing=False
+        )
+        return self._score(model_logits(model), shard, 1.0)
+
+    def sft_features(self, shard: Shard) -> Columns:
+        """What the SFT method says of each sequence."""
+        stage, _ = self._begun()
+        assert isinstance(stage.config, SFTConfig), stage
+        return features_of(
+            self._logits(),
+            shard,
+            method=sft_hooks(stage.config),
+            max_tokens=self._micro_batch_tokens,
+            device=self._device,
+        )
 
     def step(self) -> int:
         """Steps made since the student's own weights, which are step 0."""
@@ -203,6 +235,15 @@ class LearnerRank:
             warmup_steps=stage.optimizer.warmup_steps,
             num_steps=stage.num_steps,
             schedule=stage.optimizer.schedule,
+        )
+
+    def _score(self, logits: Logits, shard: Shard, temperature: float) -> Columns:
+        return score(
+            logits,
+            shard,
+            temperature=temperature,
+            max_tokens=self._micro_batch_tokens,
+            device=self._device,
         )
 
     def _logits(self) -> Logits:

@@ -1,19 +1,19 @@
-"""What a learner is told, as values: the recipe's defaults are resolved here and nowhere else."""
+"""What a rank is told when a stage begins, and what it makes of it.
+
+Recipes travel, not functions: a function from a user's file could not be unpickled elsewhere.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from tailor_rl.algorithms.algorithm import Algorithm
+from tailor_rl.algorithms.corrections import Preset
 from tailor_rl.algorithms.schedules import Schedule
+from tailor_rl.config.algorithms import resolve_algorithm, resolve_correction
 from tailor_rl.config.schema import RLConfig, SFTConfig
-
-Aggregation = Literal["token_mean", "sequence_mean"]
-
-CLIP_LOW = 0.2
-CLIP_HIGH = {"dapo": 0.28, "grpo": 0.2}  # DAPO (arXiv 2503.14476) section 3.1
-KL_COEFFICIENT = {"dapo": 0.0, "grpo": 0.001}
-AGGREGATION: dict[str, Aggregation] = {"dapo": "token_mean", "grpo": "sequence_mean"}
+from tailor_rl.methods.find import sft_method
+from tailor_rl.methods.hooks import SFTMethod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,73 +29,54 @@ class OptimizerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSettings:
-    """One stage of `num_steps` steps, with a fresh optimizer.
+    """One stage of `num_steps` steps, with a fresh optimizer: SFT or RL, by its section."""
 
-    `keep_reference` keeps a frozen copy of the weights at its beginning, for the KL term.
-    """
-
-    optimizer: OptimizerSettings
+    config: SFTConfig | RLConfig
     num_steps: int
-    keep_reference: bool
+
+    @property
+    def optimizer(self) -> OptimizerSettings:
+        config = self.config
+        return OptimizerSettings(
+            learning_rate=config.learning_rate,
+            warmup_steps=config.warmup_steps,
+            schedule=config.schedule if isinstance(config, SFTConfig) else "constant",
+            weight_decay=config.weight_decay,
+            max_grad_norm=config.max_grad_norm,
+        )
+
+    @property
+    def keep_reference(self) -> bool:
+        """Whether a frozen copy of the weights at the beginning is needed, for a KL term."""
+        config = self.config
+        return isinstance(config, RLConfig) and resolve_algorithm(config).kl_coefficient > 0
+
+    @property
+    def critic(self) -> bool:
+        config = self.config
+        return isinstance(config, RLConfig) and resolve_algorithm(config).critic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LossSettings:
-    """The policy loss. Rewards and advantages are made before the learner sees them."""
+class PolicyLoss:
+    """The loss of one policy step. Rewards and advantages are made before the learner sees them."""
 
-    clip_low: float
-    clip_high: float
-    kl_coefficient: float
-    temperature: (
-        float  # of the rollouts: learner log-probabilities are those of logits / temperature
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SFTSettings:
-    optimizer: OptimizerSettings
+    algorithm: Algorithm
+    correction: Preset | None
+    entropy_coefficient: float
+    kl_coefficient: float  # of the loss, at this step
+    temperature: float  # of the rollouts: learner log-probabilities are of logits / temperature
 
     @classmethod
-    def from_config(cls, config: SFTConfig) -> SFTSettings:
+    def of(cls, config: RLConfig, *, kl_coefficient: float) -> PolicyLoss:
         return cls(
-            optimizer=OptimizerSettings(
-                learning_rate=config.learning_rate,
-                warmup_steps=config.warmup_steps,
-                schedule=config.schedule,
-                weight_decay=config.weight_decay,
-                max_grad_norm=config.max_grad_norm,
-            )
+            algorithm=resolve_algorithm(config),
+            correction=resolve_correction(config),
+            entropy_coefficient=config.entropy_coefficient,
+            kl_coefficient=kl_coefficient,
+            temperature=config.temperature,
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicySettings:
-    optimizer: OptimizerSettings
-    loss: LossSettings
-    aggregation: Aggregation
-    updates_per_step: int
-
-    @classmethod
-    def from_config(cls, config: RLConfig) -> PolicySettings:
-        name = config.algorithm
-        return cls(
-            optimizer=OptimizerSettings(
-                learning_rate=config.learning_rate,
-                warmup_steps=config.warmup_steps,
-                schedule="constant",
-                weight_decay=config.weight_decay,
-                max_grad_norm=config.max_grad_norm,
-            ),
-            loss=LossSettings(
-                clip_low=_or(config.clip_low, CLIP_LOW),
-                clip_high=_or(config.clip_high, CLIP_HIGH[name]),
-                kl_coefficient=_or(config.kl_coefficient, KL_COEFFICIENT[name]),
-                temperature=config.temperature,
-            ),
-            aggregation=AGGREGATION[name],
-            updates_per_step=config.updates_per_step,
-        )
-
-
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value
+def sft_hooks(config: SFTConfig) -> SFTMethod:
+    return sft_method(config.method, config.options)

@@ -12,14 +12,22 @@ from learners.forward import trained_tokens
 from learners.metrics import SFTReport
 from learners.packing import Shard
 from tailor_rl.algorithms.logprobs import token_logprobs
+from tailor_rl.methods.hooks import SFTMethod
 
 
 def sft_step(
-    engine: Engine, shard: Shard, *, learning_rate: float, max_tokens: int, device: torch.device
+    engine: Engine,
+    shard: Shard,
+    *,
+    method: SFTMethod,
+    learning_rate: float,
+    max_tokens: int,
+    device: torch.device,
 ) -> SFTReport:
     """Update the weights by this rank's share of a batch. Collective.
 
-    The loss is -sum(weight * log p(token)), at temperature 1.
+    The loss is sum(weight * (method's weight * -log p(token) + method's extra loss)), at
+    temperature 1; with no method that of the cross-entropy.
     """
     start = time.perf_counter()
     losses: list[torch.Tensor] = []
@@ -27,9 +35,18 @@ def sft_step(
     def loss_of(micro: Shard) -> torch.Tensor:
         tokens = trained_tokens(engine.logits, micro, device=device)
         logprobs = token_logprobs(tokens.logits, tokens.targets, temperature=1.0)
-        loss = -(tokens.weights * logprobs).sum()
-        losses.append(loss.detach())
-        return loss
+        behaviour = tokens.must(micro, "rollout_logprobs")
+        token_losses = -logprobs
+        factors = method.token_weights(logprobs.detach(), behaviour, tokens.sequences)
+        if factors is not None:
+            token_losses = factors * token_losses
+        extra = method.extra_losses(logprobs, behaviour, tokens.sequences)
+        if extra is not None:
+            token_losses = token_losses + extra
+        weights = tokens.must(micro, "weights")
+        # Reported as plain cross-entropy, so that methods can be compared by it.
+        losses.append(-(weights * logprobs).sum().detach())
+        return (weights * token_losses).sum()
 
     accumulate(engine, shard, loss_of=loss_of, max_tokens=max_tokens, device=device)
     loss = float(torch.stack(losses).sum())

@@ -6,7 +6,7 @@ Numpy only: knows nothing about devices, ranks or losses.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -21,20 +21,42 @@ class _Row:
     prompt: Sequence[int]
     completion: Sequence[int]
     rollout_logprobs: Sequence[float]
-    advantage: float
 
 
-def collate_groups(groups: Sequence[Group], advantages: Sequence[np.ndarray]) -> Batch:
-    """Every rollout of every group as one sequence, in order.
+def collate_groups(groups: Sequence[Group]) -> Batch:
+    """Every rollout of every group as one sequence, in order; advantages are zeros as yet.
 
-    `advantages[i]` (G,) belongs to `groups[i]`: each completion token carries that of its rollout.
-    Raises ValueError when the counts disagree or there is nothing to collate.
+    Raises ValueError when there is nothing to collate.
     """
-    rows = []
-    for group, advantages_G in zip(groups, advantages, strict=True):
-        pairs = zip(group.rollouts, advantages_G, strict=True)
-        rows += [_rollout_row(rollout, float(advantage)) for rollout, advantage in pairs]
-    return _pad(rows)
+    return _pad([_rollout_row(rollout) for group in groups for rollout in group.rollouts])
+
+
+def joined(first: Batch, second: Batch) -> Batch:
+    """The sequences of both, padded alike. Optional arrays that only one has are zeros in the
+    other.
+    """
+    width = max(first.tokens.shape[1], second.tokens.shape[1])
+    columns: dict[str, np.ndarray | None] = {}
+    for field in fields(Batch):
+        parts = [getattr(batch, field.name) for batch in (first, second)]
+        known = next((part for part in parts if part is not None), None)
+        columns[field.name] = None
+        if known is not None:
+            columns[field.name] = np.concatenate(
+                [
+                    _widened(part, batch.num_sequences, width, like=known)
+                    for part, batch in zip(parts, (first, second), strict=True)
+                ]
+            )
+    return Batch(**columns)  # type: ignore[arg-type]  # what a Batch must have, both have
+
+
+def _widened(part: np.ndarray | None, rows: int, width: int, *, like: np.ndarray) -> np.ndarray:
+    shape = (rows,) if like.ndim == 1 else (rows, width)
+    wide = np.zeros(shape, dtype=like.dtype)
+    if part is not None:
+        wide[..., : part.shape[-1]] = part
+    return wide
 
 
 def collate_demonstrations(demonstrations: Sequence[Demonstration], tokens: Tokens) -> Batch:
@@ -50,13 +72,12 @@ def collate_demonstrations(demonstrations: Sequence[Demonstration], tokens: Toke
                 prompt=tokens.encode_prompt(demonstration.prompt),
                 completion=completion,
                 rollout_logprobs=[0.0] * len(completion),
-                advantage=0.0,
             )
         )
     return _pad(rows)
 
 
-def _rollout_row(rollout: Rollout, advantage: float) -> _Row:
+def _rollout_row(rollout: Rollout) -> _Row:
     if len(rollout.rollout_logprobs) != len(rollout.token_ids):
         raise ValueError(
             f"a rollout of {rollout.problem_id} has {len(rollout.token_ids)} tokens "
@@ -66,7 +87,6 @@ def _rollout_row(rollout: Rollout, advantage: float) -> _Row:
         prompt=rollout.prompt_ids,
         completion=rollout.token_ids,
         rollout_logprobs=rollout.rollout_logprobs,
-        advantage=advantage,
     )
 
 
@@ -89,5 +109,4 @@ def _pad(rows: Sequence[_Row]) -> Batch:
         batch.tokens[i, :end] = [*row.prompt, *row.completion]
         batch.mask[i, start:end] = True
         batch.rollout_logprobs[i, start:end] = row.rollout_logprobs
-        batch.advantages[i, start:end] = row.advantage
     return batch

@@ -1,7 +1,7 @@
 """The whole story on one page.
 
     evaluate the student -> demonstrations (tailor: attempt, discover, demonstrate) -> SFT ->
-    evaluate -> RL with DAPO or GRPO -> evaluate
+    evaluate -> RL (DAPO, GRPO, ...) -> evaluate
 
 Talks to protocols only: the same page runs on Ray actors and, in unit tests, on hand-written fakes.
 Each stage can be killed and run again; one that has finished is neither repeated nor paid for
@@ -18,7 +18,7 @@ from tailor_rl.stages.measure import Examiner, examiner_of
 from tailor_rl.stages.reinforce import (
     StepRecord,
     begin_or_resume,
-    learning_batch,
+    open_lesson,
     open_stream,
     save_if_due,
 )
@@ -73,24 +73,25 @@ async def reinforce(kit: Kit, examiner: Examiner) -> WeightVersion:
     journal.start("rl")
     if start.step == 0:
         await examiner.before_rl(weights, stage="sft" if journal.finished("sft") else "base")
+    lesson = open_lesson(kit, start)
     async with open_stream(kit, start, weights=weights) as stream:
         for step in range(start.step + 1, cfg.num_steps + 1):
             record = StepRecord(journal, step=step)
+            mix = lesson.mix(step)
             with record.phase("rollout"):
-                groups = await stream.take(cfg.groups_per_step)
+                groups = await stream.take(cfg.groups_per_step) if mix.policy else []
             record.taken(groups, stream)
             with record.phase("learn"):
-                batch = learning_batch(
-                    groups, max_tokens=cfg.max_tokens, overlong_buffer=cfg.overlong_buffer
-                )
-                update = await learner.policy_step(batch)
-            record.learned(update, batch)
+                learnt = await lesson.learn(step, mix, groups)
+            record.learned(learnt)
             with record.phase("sync"):
                 weights = await sync_weights(learner, kit.pool)
             stream.advance(weights)
             record.write(stream.generated)
             journal.progress(step, cfg.num_steps)
             await examiner.validate(weights, step=step)
-            await save_if_due(cfg, step=step, stream=stream, learner=learner, journal=journal)
+            await save_if_due(
+                cfg, step=step, stream=stream, lesson=lesson, learner=learner, journal=journal
+            )
     journal.finish("rl")
     return weights

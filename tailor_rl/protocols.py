@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
+
 from tailor_rl.types import (
     Batch,
     Demonstration,
@@ -17,6 +19,7 @@ from tailor_rl.types import (
     Problem,
     Rollout,
     Sampling,
+    Scores,
     Update,
     WeightVersion,
 )
@@ -202,7 +205,27 @@ class Learner(Protocol):
 
     async def sft_step(self, batch: Batch) -> Update: ...
 
-    async def policy_step(self, batch: Batch) -> Update: ...
+    async def sft_loss(self, batch: Batch) -> float:
+        """Mean cross-entropy of the trained tokens, in nats; nothing is learnt."""
+        ...
+
+    async def sft_features(self, batch: Batch) -> np.ndarray:
+        """What the SFT method's `features` says of each sequence: float32 (B, F)."""
+        ...
+
+    async def logprobs_of(self, folder: Path, batch: Batch) -> np.ndarray:
+        """Log-probabilities of the trained tokens under the model in `folder`, at temperature 1:
+        float32 (B, T).
+        """
+        ...
+
+    async def score(self, batch: Batch) -> Scores:
+        """Before an RL step: see `Scores`. Nothing is learnt."""
+        ...
+
+    async def policy_step(self, batch: Batch, *, kl_coefficient: float = 0.0) -> Update:
+        """`kl_coefficient` is that of the loss: 0 where KL is a part of the reward, or absent."""
+        ...
 
     async def version(self) -> WeightVersion:
         """Name (step, checksum) of the weights held now."""

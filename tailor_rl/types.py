@@ -171,9 +171,16 @@ class Batch:
 
     tokens: np.ndarray  # (B, T) int64
     mask: np.ndarray  # (B, T) bool
-    rollout_logprobs: np.ndarray  # (B, T) float32
+    rollout_logprobs: np.ndarray  # (B, T) float32; of demonstrations: of whoever wrote them, or 0
     advantages: np.ndarray  # (B, T) float32
     lengths: np.ndarray  # (B,) int64, tokens before padding
+    # What only some algorithms need:
+    proximal_logprobs: np.ndarray | None = None  # (B, T) what ratios are taken to; None: rollout's
+    reference_logprobs: np.ndarray | None = None  # (B, T) of the frozen policy, for KL in the loss
+    old_values: np.ndarray | None = None  # (B, T) of the critic before the step
+    returns: np.ndarray | None = None  # (B, T) what the critic is trained towards
+    supervised: np.ndarray | None = None  # (B,) bool: rows learnt by cross-entropy, in RL
+    scales: np.ndarray | None = None  # (B, T) float32 that multiply the weights of tokens
 
     @property
     def num_sequences(self) -> int:
@@ -183,6 +190,19 @@ class Batch:
     def num_trained_tokens(self) -> int:
         """The global token count: the denominator of every token-level loss."""
         return int(self.mask.sum())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """What the learner says of a batch without learning from it: float32 (B, T), 0 elsewhere.
+
+    Log-probabilities and entropies are those of the rollouts' temperature.
+    """
+
+    learner_logprobs: np.ndarray
+    entropies: np.ndarray
+    reference_logprobs: np.ndarray | None  # where a reference is kept
+    values: np.ndarray | None  # where there is a critic
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ from tailor_rl.types import (
     Problem,
     Rollout,
     Sampling,
+    Scores,
     Update,
     WeightVersion,
 )
@@ -288,7 +289,26 @@ class FakeLearner:
         self.sft_sizes.append(batch.num_sequences)
         return await self._learn(batch, gain=0.02)
 
-    async def policy_step(self, batch: Batch) -> Update:
+    async def sft_loss(self, batch: Batch) -> float:
+        return 1.0 - self.skill
+
+    async def sft_features(self, batch: Batch) -> np.ndarray:
+        return batch.lengths[:, None].astype(np.float32)
+
+    async def logprobs_of(self, folder: Path, batch: Batch) -> np.ndarray:
+        return np.where(batch.mask, np.float32(-1.0), np.float32(0.0))
+
+    async def score(self, batch: Batch) -> Scores:
+        self._fault.point("learner.score")
+        logprobs = np.where(batch.mask, np.float32(-1.0), np.float32(0.0))
+        return Scores(
+            learner_logprobs=logprobs,
+            entropies=-logprobs,
+            reference_logprobs=1.5 * logprobs,
+            values=None,
+        )
+
+    async def policy_step(self, batch: Batch, *, kl_coefficient: float = 0.0) -> Update:
         self._fault.point("learner.policy_step")
         assert self.stage.startswith("rl")
         return await self._learn(batch, gain=0.01)

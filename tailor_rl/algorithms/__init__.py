@@ -1,5 +1,13 @@
 """The mathematics of learning: functions of arrays, tensors and floats.
 
-Knows nothing about config, devices, processes or logging. Algorithms differ only in what is passed:
-GRPO is DAPO with equal clips and `sequence_mean_weights` in place of `token_mean_weights`.
+Knows nothing about config, devices, processes or logging. The way of a reward to a gradient:
+
+    rewards, groups --estimate--> advantages          advantages.py, returns.py   numpy, whole batch
+    log-probabilities --ratio--> ratios               ratios.py                   torch, tokens
+    ratios, advantages --clipping--> losses           losses.py                   torch, tokens
+    mask --aggregation--> weights                     aggregation.py              numpy, whole batch
+    learner against reference --KL--> a loss, or a reward of each token           kl.py
+    learner against rollout --correction--> weights   corrections.py              torch, tokens
+
+An `Algorithm` (algorithm.py) names one function of each kind; those of the field are in named/.
 """

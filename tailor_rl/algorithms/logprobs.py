@@ -27,25 +27,34 @@ def token_logprobs(
     chunks = []
     for rows in _chunks(logits_NV, chunk_elements):
         logits, targets = logits_NV[rows], targets_N[rows]
-        if logits.requires_grad:
+        if logits.requires_grad and torch.is_grad_enabled():
             chunks.append(checkpoint(_gathered, logits, targets, temperature, use_reentrant=False))
         else:
             chunks.append(_gathered(logits, targets, temperature))
     return torch.cat(chunks)
 
 
-@torch.no_grad()
 def entropies(
     logits_NV: torch.Tensor, *, temperature: float, chunk_elements: int = CHUNK_ELEMENTS
 ) -> torch.Tensor:
-    """-sum_v p_v log p_v, p = softmax(logits / temperature), in nats, float32 (N,), no gradient."""
+    """-sum_v p_v log p_v, p = softmax(logits / temperature), in nats, float32 (N,), differentiable.
+
+    Exact: over the whole vocabulary. Chunks as in `token_logprobs`.
+    """
     chunks = []
     for rows in _chunks(logits_NV, chunk_elements):
-        logprobs = (logits_NV[rows].float() / temperature).log_softmax(dim=-1)
-        probabilities = logprobs.exp()
-        # A logit of -inf is an impossible token: 0 log 0 = 0, not nan.
-        chunks.append(-(probabilities * logprobs.clamp_min(-1e30)).sum(dim=-1))
+        logits = logits_NV[rows]
+        if logits.requires_grad and torch.is_grad_enabled():
+            chunks.append(checkpoint(_entropy, logits, temperature, use_reentrant=False))
+        else:
+            chunks.append(_entropy(logits, temperature))
     return torch.cat(chunks)
+
+
+def _entropy(logits_NV: torch.Tensor, temperature: float) -> torch.Tensor:
+    logprobs = (logits_NV.float() / temperature).log_softmax(dim=-1)
+    # A logit of -inf is an impossible token: 0 log 0 = 0, not nan.
+    return -(logprobs.exp() * logprobs.clamp_min(-1e30)).sum(dim=-1)
 
 
 def _gathered(logits_NV: torch.Tensor, targets_N: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -1,62 +1,89 @@
-"""Per-token losses. The caller weighs and sums them: see aggregation.py.
+"""Per-token losses from ratios and advantages. The caller weighs and sums them: aggregation.py.
 
-All arguments have one common shape, usually (N,): the N trained tokens of a micro-batch.
+All tensors have one common shape, usually (N,): the N trained tokens of a micro-batch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 
-MAX_LOG_RATIO = 20.0  # exp(20) is 5e8: beyond it float32 losses overflow before the clip can act
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clips:
+    """The bounds 1 - low and 1 + high; `dual` bounds what a bad token can cost, None where nothing
+    does.
+    """
+
+    low: float
+    high: float
+    dual: float | None = None
 
 
-def clipped_losses(
-    learner_logprobs: torch.Tensor,
-    rollout_logprobs: torch.Tensor,
-    *,
-    advantages: torch.Tensor,
-    clip_low: float,
-    clip_high: float,
+Clipping = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Clips], torch.Tensor]
+
+
+def ppo(
+    ratio: torch.Tensor, learner_logprobs: torch.Tensor, advantages: torch.Tensor, clips: Clips
 ) -> torch.Tensor:
-    """-min(r A, clip(r, 1 - clip_low, 1 + clip_high) A), with r = exp(learner - rollout).
+    """-min(r A, clip(r, 1 - low, 1 + high) A), for A < 0 at most dual |A|.
 
-    PPO (arXiv 1707.06347) equation 7 with the decoupled clips of DAPO (arXiv 2503.14476)
-    equation 10. The denominator of r is the distribution that the tokens were drawn from, so the
-    clip also bounds what stale rollouts can do.
+    PPO (arXiv 1707.06347) equation 7 with the decoupled clips of DAPO (arXiv 2503.14476) equation
+    10, and the dual clip of Ye et al. (arXiv 1912.09729) equation 5.
     """
-    ratio = _ratio(learner_logprobs, rollout_logprobs)
-    clipped = ratio.clamp(1.0 - clip_low, 1.0 + clip_high)
-    return -torch.minimum(ratio * advantages, clipped * advantages)
+    clipped = ratio.clamp(1.0 - clips.low, 1.0 + clips.high)
+    gains = torch.minimum(ratio * advantages, clipped * advantages)
+    if clips.dual is not None:
+        gains = torch.where(advantages < 0, torch.maximum(gains, clips.dual * advantages), gains)
+    return -gains
 
 
-def clipped_tokens(
-    learner_logprobs: torch.Tensor,
-    rollout_logprobs: torch.Tensor,
-    *,
-    advantages: torch.Tensor,
-    clip_low: float,
-    clip_high: float,
+def cispo(
+    ratio: torch.Tensor, learner_logprobs: torch.Tensor, advantages: torch.Tensor, clips: Clips
+) -> torch.Tensor:
+    """-sg(clip(r, 1 - low, 1 + high)) A log p: every token keeps a gradient, its weight is clipped.
+
+    CISPO, MiniMax-M1 (arXiv 2506.13585) equations 4 and 5. `low` >= 1 bounds nothing from below.
+    """
+    weight = ratio.detach().clamp(max(0.0, 1.0 - clips.low), 1.0 + clips.high)
+    return -weight * advantages * learner_logprobs
+
+
+def unclipped(
+    ratio: torch.Tensor, learner_logprobs: torch.Tensor, advantages: torch.Tensor, clips: Clips
+) -> torch.Tensor:
+    """-r A: REINFORCE (Williams 1992) with importance sampling, and no clip."""
+    return -ratio * advantages
+
+
+def held(
+    ratio: torch.Tensor, advantages: torch.Tensor, clips: Clips
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which tokens `clipped_losses` gives no gradient: (held from below, held from above), bool.
+    """Which tokens a clip holds: (from below, from above), bool.
 
-    From below: A < 0 and r < 1 - clip_low. From above: A > 0 and r > 1 + clip_high.
+    From below: A < 0 and r < 1 - low. From above: A > 0 and r > 1 + high, or, where the dual clip
+    acts, A < 0 and r > dual. With `ppo` they get no gradient, with `cispo` (which knows no sign,
+    but is measured alike) a bounded weight.
     """
-    ratio = _ratio(learner_logprobs, rollout_logprobs)
-    low = (advantages < 0) & (ratio < 1.0 - clip_low)
-    high = (advantages > 0) & (ratio > 1.0 + clip_high)
+    low = (advantages < 0) & (ratio < 1.0 - clips.low)
+    high = (advantages > 0) & (ratio > 1.0 + clips.high)
+    if clips.dual is not None:
+        high = high | ((advantages < 0) & (ratio > clips.dual))
     return low, high
 
 
-def kl_k3(learner_logprobs: torch.Tensor, reference_logprobs: torch.Tensor) -> torch.Tensor:
-    """exp(d) - d - 1 with d = reference - learner: estimates KL(learner || reference).
+def value_losses(
+    values: torch.Tensor, old_values: torch.Tensor, returns: torch.Tensor, *, clip: float | None
+) -> torch.Tensor:
+    """(V - G)^2 / 2, the larger of that and of V held within `clip` of its old value.
 
-    Unbiased for tokens drawn from the learner, and never negative. DeepSeekMath (arXiv
-    2402.03300) equation 4; Schulman, "Approximating KL divergence" (2020), k3.
+    As in the reference implementation of PPO; see Huang et al., "The 37 implementation details of
+    proximal policy optimization" (2022), detail 9. `clip=None`: no clip.
     """
-    difference = (reference_logprobs - learner_logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
-    return difference.exp() - difference - 1.0
-
-
-def _ratio(learner_logprobs: torch.Tensor, rollout_logprobs: torch.Tensor) -> torch.Tensor:
-    difference = learner_logprobs - rollout_logprobs
-    return difference.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+    losses = (values - returns).square()
+    if clip is not None:
+        near = old_values + (values - old_values).clamp(-clip, clip)
+        losses = torch.maximum(losses, (near - returns).square())
+    return 0.5 * losses

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
-from tailor_rl.algorithms.advantages import group_advantages
-from tailor_rl.algorithms.rewards import soft_overlong_punishment
-from tailor_rl.batch import collate_groups
+from tailor_rl.config.algorithms import resolve_algorithm
 from tailor_rl.config.schema import RLConfig
 from tailor_rl.errors import RunFolderError
 from tailor_rl.evaluation import trace
 from tailor_rl.kit import Kit
 from tailor_rl.protocols import Journal, Learner
+from tailor_rl.stages.lesson import Learnt, Lesson
 from tailor_rl.stream import GroupStream, Spent
-from tailor_rl.types import Batch, Grade, Group, Sampling, Update, WeightVersion
+from tailor_rl.types import Demonstration, Grade, Group, Sampling, WeightVersion
 
 CHECKPOINTS = "step-"
 SAMPLES_EVERY = 10  # steps between two looks at what the policy writes
@@ -27,11 +27,14 @@ SAMPLED_GROUPS, SAMPLED_ROLLOUTS = 2, 2
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where RL goes on: after `step`, with group `position`; `spent` is the cost until then."""
+    """Where RL goes on: after `step`, with group `position`; `spent` is the cost until then, and
+    `lesson` what the algorithm remembers.
+    """
 
     step: int
     position: int
     spent: Spent
+    lesson: Mapping[str, Any] | None = None
 
 
 async def begin_or_resume(cfg: RLConfig, *, learner: Learner, journal: Journal) -> Start:
@@ -47,7 +50,9 @@ async def begin_or_resume(cfg: RLConfig, *, learner: Learner, journal: Journal) 
     if checkpoint is not None:
         await learner.restore(checkpoint.folder)
         state = checkpoint.state
-        start = Start(checkpoint.step, int(state["position"]), Spent(**state["spent"]))
+        start = Start(
+            checkpoint.step, int(state["position"]), Spent(**state["spent"]), state["lesson"]
+        )
     if journal.finished("rl"):
         if start.step != cfg.num_steps:
             raise RunFolderError(
@@ -72,9 +77,7 @@ def open_stream(kit: Kit, start: Start, *, weights: WeightVersion) -> GroupStrea
         groups_per_step=cfg.groups_per_step,
         group_size=cfg.group_size,
         max_lag=cfg.max_lag,
-        dynamic_sampling=cfg.algorithm == "dapo"
-        if cfg.dynamic_sampling is None
-        else cfg.dynamic_sampling,
+        dynamic_sampling=resolve_algorithm(cfg).dynamic_sampling,
         sampling=Sampling(temperature=cfg.temperature, max_tokens=cfg.max_tokens),
         seed=kit.cfg.seed,
         version=weights,
@@ -83,20 +86,19 @@ def open_stream(kit: Kit, start: Start, *, weights: WeightVersion) -> GroupStrea
     )
 
 
-def learning_batch(groups: Sequence[Group], *, max_tokens: int, overlong_buffer: int) -> Batch:
-    """Advantages from outcome rewards plus, near `max_tokens`, the punishment for length."""
-
-    def advantages(group: Group) -> np.ndarray:
-        rewards_G = [
-            reward
-            + soft_overlong_punishment(
-                len(rollout.token_ids), max_tokens=max_tokens, buffer=overlong_buffer
-            )
-            for rollout, reward in zip(group.rollouts, group.rewards, strict=True)
-        ]
-        return group_advantages(rewards_G)
-
-    return collate_groups(groups, [advantages(group) for group in groups])
+def open_lesson(kit: Kit, start: Start) -> Lesson:
+    """What was remembered at the checkpoint that RL goes on from, is remembered again."""
+    lesson = Lesson(
+        kit.cfg.rl,
+        learner=kit.trainer,
+        tokens=kit.tokens,
+        demonstrations=kit.journal.read("demonstrations", Demonstration),
+        batch_size=kit.cfg.sft.batch_size,
+        seed=kit.cfg.seed,
+    )
+    if start.lesson is not None:
+        lesson.load(start.lesson)
+    return lesson
 
 
 class StepRecord:
@@ -124,6 +126,8 @@ class StepRecord:
 
     def taken(self, groups: Sequence[Group], stream: GroupStream) -> None:
         """Groups just taken: their lag is that of the weights which will learn from them."""
+        if not groups:  # a step that learns from demonstrations alone
+            return
         lags = [stream.lag(group) for group in groups]
         generated = stream.generated
         rollouts = [rollout for group in generated for rollout in group.generated]
@@ -153,11 +157,11 @@ class StepRecord:
         if self._step == 1 or self._step % SAMPLES_EVERY == 0:
             self._write_samples(generated)
 
-    def learned(self, update: Update, batch: Batch) -> None:
-        self._journal.spend("rl", {"learner_tokens": int(batch.lengths.sum())})
+    def learned(self, learnt: Learnt) -> None:
+        self._journal.spend("rl", {"learner_tokens": int(learnt.batch.lengths.sum())})
         # How fast the learner is by itself must not be read as the speed of the whole step.
         own = {"seconds": "learner_seconds", "tokens_per_second": "learner_tokens_per_s"}
-        self._metrics |= {own.get(name, name): n for name, n in update.metrics.items()}
+        self._metrics |= {own.get(name, name): n for name, n in learnt.update.metrics.items()}
 
     def write(self, generated: Sequence[Group]) -> None:
         seconds = time.monotonic() - self._began
@@ -188,11 +192,21 @@ def _rewards(grades: Sequence[Grade]) -> dict[str, float]:
 
 
 async def save_if_due(
-    cfg: RLConfig, *, step: int, stream: GroupStream, learner: Learner, journal: Journal
+    cfg: RLConfig,
+    *,
+    step: int,
+    stream: GroupStream,
+    lesson: Lesson,
+    learner: Learner,
+    journal: Journal,
 ) -> None:
     """A checkpoint every `checkpoint_every` steps and at the last, with the stream's place."""
     if step % cfg.checkpoint_every == 0 or step == cfg.num_steps:
-        state = {"position": stream.position, "spent": asdict(stream.spent)}
+        state = {
+            "position": stream.position,
+            "spent": asdict(stream.spent),
+            "lesson": lesson.state(),
+        }
         await journal.checkpoint(
             f"{CHECKPOINTS}{step:06d}", step=step, learner=learner, state=state
         )

@@ -13,23 +13,16 @@ import torch
 
 from learners.group import LearnerGroup
 from learners.packing import split_batch
-from learners.settings import LossSettings, OptimizerSettings, PolicySettings, SFTSettings
+from tailor_rl.config.schema import RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError
-from tailor_rl.types import Batch
+from tailor_rl.types import Batch, Update
 from tailor_rl.weights import WeightBundle, unpack
 from tests.learner_processes import RankProcesses
 from tests.tiny import CHAT_TEMPLATE, VOCABULARY, make_student
 
-OPTIMIZER = OptimizerSettings(
-    learning_rate=1e-3, warmup_steps=2, schedule="constant", weight_decay=0.01, max_grad_norm=0.5
-)
-SFT = SFTSettings(optimizer=replace(OPTIMIZER, schedule="cosine"))
-RL = PolicySettings(
-    optimizer=OPTIMIZER,
-    loss=LossSettings(clip_low=0.2, clip_high=0.28, kl_coefficient=0.05, temperature=0.8),
-    aggregation="sequence_mean",
-    updates_per_step=1,
-)
+OPTIMIZER = {"learning_rate": 1e-3, "warmup_steps": 2, "weight_decay": 0.01, "max_grad_norm": 0.5}
+SFT = SFTConfig(**OPTIMIZER, schedule="cosine")
+RL = RLConfig(**OPTIMIZER, algorithm="grpo", clip_high=0.28, kl_coefficient=0.05, temperature=0.8)
 # (ranks, ZeRO stage, tokens of a micro-batch, gradient checkpointing)
 CUTS = [
     (1, 0, 10_000, False),
@@ -79,6 +72,13 @@ async def bundle_of(group: LearnerGroup) -> WeightBundle:
     bundle = sink.bundle
     assert isinstance(bundle, WeightBundle)
     return bundle
+
+
+async def learn(group: LearnerGroup, batch: Batch) -> Update:
+    """A policy step with the KL term in the loss."""
+    scores = await group.score(batch)
+    batch = replace(batch, reference_logprobs=scores.reference_logprobs)
+    return await group.policy_step(batch, kl_coefficient=0.05)
 
 
 def make_batch(seed: int, *, sequences: int = 7, longest: int = 30) -> Batch:
@@ -198,7 +198,7 @@ async def test_no_cut_changes_a_gradient_or_an_update(
     group = await fresh_group()
     await group.begin_rl(num_steps=10)
     for step in range(2):
-        update = await group.policy_step(make_batch(step))
+        update = await learn(group, make_batch(step))
         assert update.metrics["loss"] == pytest.approx(plain["policy_losses"][step], rel=1e-4)
         assert update.metrics["grad_norm"] == pytest.approx(plain["policy_norms"][step], rel=1e-4)
     bundle = await bundle_of(group)
@@ -259,10 +259,10 @@ async def test_a_restored_learner_goes_on_bit_by_bit(
     await group.sft_step(make_batch(0))
     await group.begin_rl(num_steps=10)
     for step in range(2):
-        await group.policy_step(make_batch(step))
+        await learn(group, make_batch(step))
     await group.save(tmp_path)
     saved = await group.version()
-    straight = [await group.policy_step(make_batch(step)) for step in (2, 3)]
+    straight = [await learn(group, make_batch(step)) for step in (2, 3)]
     end = await group.version()
 
     group = await fresh_group()
@@ -270,7 +270,7 @@ async def test_a_restored_learner_goes_on_bit_by_bit(
     await group.restore(tmp_path)
     restored = await group.version()
     assert (restored.step, restored.checksum) == (saved.step, saved.checksum) == (3, saved.checksum)
-    resumed = [await group.policy_step(make_batch(step)) for step in (2, 3)]
+    resumed = [await learn(group, make_batch(step)) for step in (2, 3)]
     for one, other in zip(straight, resumed, strict=True):
         assert one.step == other.step
         assert timeless(one.metrics) == timeless(other.metrics)
@@ -361,19 +361,15 @@ async def test_several_updates_a_step_are_several_steps_on_parts_of_the_batch(
     processes: dict[int, RankProcesses], student: Path
 ) -> None:
     async def trained(batches: list[Batch], *, updates_per_step: int) -> tuple[int, WeightBundle]:
-        rl = replace(
-            RL,
-            aggregation="token_mean",
-            updates_per_step=updates_per_step,
-            optimizer=replace(OPTIMIZER, warmup_steps=0),
-        )
+        changes = {"aggregation": "token_mean", "warmup_steps": 0, "kl_coefficient": 0.0}
+        rl = RL.model_copy(update={**changes, "updates_per_step": updates_per_step})
         handles = await processes[1].start(
             student=str(student), zero_stage=0, micro_batch_tokens=10_000
         )
         group = LearnerGroup(handles, sft=SFT, rl=rl)
         await group.begin_rl(num_steps=10)
         for batch in batches:
-            update = await group.policy_step(batch)
+            update = await learn(group, batch)
         return update.step, await bundle_of(group)
 
     batch = make_batch(0)
@@ -392,7 +388,7 @@ async def test_rewards_that_are_no_numbers_stop_the_learner(
     batch = make_batch(0)
     batch.advantages[0] = np.nan
     with pytest.raises(LearnerError, match="gradient norm is nan"):
-        await group.policy_step(batch)
+        await learn(group, batch)
 
 
 async def test_a_checkpoint_of_another_cut_is_refused(

@@ -23,7 +23,6 @@ from cluster.local import cluster_nodes, ray_session
 from cluster.placement import Plan, Share, check_fits, make_plan
 from cluster.watch import guarded
 from learners.group import LearnerGroup
-from learners.settings import PolicySettings, SFTSettings
 from tailor_rl.chat import ChatTokens
 from tailor_rl.concurrency import together
 from tailor_rl.config.schema import RunConfig
@@ -66,8 +65,8 @@ class Parts:
         )
         self.learner = LearnerGroup(
             [RankHandle(actor) for actor in crew.ranks],
-            sft=SFTSettings.from_config(cfg.sft),
-            rl=PolicySettings.from_config(cfg.rl),
+            sft=cfg.sft,
+            rl=cfg.rl,
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tailor_rl.algorithms.advantages import group_advantages
-from tailor_rl.algorithms.aggregation import sequence_mean_weights, token_mean_weights
+from tailor_rl.algorithms.aggregation import sequence_mean, token_mean
 from tailor_rl.algorithms.logprobs import entropies, token_logprobs
 from tailor_rl.algorithms.losses import clipped_losses, clipped_tokens, kl_k3
 from tailor_rl.algorithms.rewards import soft_overlong_punishment
@@ -45,17 +45,17 @@ MASK = np.array([[0, 1, 1, 1, 0], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]], dtype=np.bo
 
 def test_token_mean_weighs_tokens_and_sequence_mean_weighs_sequences() -> None:
     fourth, half, sixth = 1 / 4, 1 / 2, 1 / 6
-    assert token_mean_weights(MASK)[0] == pytest.approx([0, fourth, fourth, fourth, 0])
-    assert token_mean_weights(MASK)[1] == pytest.approx([0, 0, fourth, 0, 0])
-    assert sequence_mean_weights(MASK)[0] == pytest.approx([0, sixth, sixth, sixth, 0])
-    assert sequence_mean_weights(MASK)[1] == pytest.approx([0, 0, half, 0, 0])
-    for weights_BT in (token_mean_weights(MASK), sequence_mean_weights(MASK)):
+    assert token_mean(MASK)[0] == pytest.approx([0, fourth, fourth, fourth, 0])
+    assert token_mean(MASK)[1] == pytest.approx([0, 0, fourth, 0, 0])
+    assert sequence_mean(MASK)[0] == pytest.approx([0, sixth, sixth, sixth, 0])
+    assert sequence_mean(MASK)[1] == pytest.approx([0, 0, half, 0, 0])
+    for weights_BT in (token_mean(MASK), sequence_mean(MASK)):
         assert weights_BT.sum() == pytest.approx(1)
         assert not weights_BT[2].any()
 
 
 def test_a_batch_with_nothing_to_train_on_is_refused() -> None:
-    for weigh in (token_mean_weights, sequence_mean_weights):
+    for weigh in (token_mean, sequence_mean):
         with pytest.raises(ValueError, match="no token"):
             weigh(np.zeros((2, 3), dtype=np.bool_))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tailor_rl.batch import collate_demonstrations, collate_groups
+from tailor_rl.batch import collate_demonstrations, collate_groups, joined
 from tailor_rl.types import Demonstration, Grade, Group, Problem, Rollout
 
 PROBLEM = Problem(id="t:train:0", prompt="p", answer="a", split="train", difficulty=1, metadata={})
@@ -46,8 +47,7 @@ class Letters:
 
 def test_groups_become_right_padded_rows_in_order() -> None:
     batch = collate_groups(
-        [group(rollout([5, 6], [7, 2]), rollout([5, 6], [8, 9, 2])), group(rollout([3], [2]))],
-        [np.array([0.5, -0.5]), np.array([2.0])],
+        [group(rollout([5, 6], [7, 2]), rollout([5, 6], [8, 9, 2])), group(rollout([3], [2]))]
     )
     assert batch.tokens.tolist() == [[5, 6, 7, 2, 0], [5, 6, 8, 9, 2], [3, 2, 0, 0, 0]]
     assert batch.mask.astype(int).tolist() == [[0, 0, 1, 1, 0], [0, 0, 1, 1, 1], [0, 1, 0, 0, 0]]
@@ -56,11 +56,7 @@ def test_groups_become_right_padded_rows_in_order() -> None:
         [0, 0, -8, -9, -2],
         [0, -2, 0, 0, 0],
     ]
-    assert batch.advantages.tolist() == [
-        [0, 0, 0.5, 0.5, 0],
-        [0, 0, -0.5, -0.5, -0.5],
-        [0, 2, 0, 0, 0],
-    ]
+    assert not batch.advantages.any()
     assert batch.lengths.tolist() == [4, 5, 2]
     assert (batch.num_sequences, batch.num_trained_tokens) == (3, 6)
     assert batch.tokens.dtype == np.int64
@@ -89,10 +85,6 @@ def test_demonstrations_train_on_the_trace_and_its_end_alone() -> None:
 
 
 def test_counts_that_disagree_are_refused() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        collate_groups([group(rollout([3], [2]))], [])
-    with pytest.raises(ValueError, match="zip"):
-        collate_groups([group(rollout([3], [2]))], [np.zeros(2)])
     broken = Rollout(
         problem_id=PROBLEM.id,
         prompt_ids=(3,),
@@ -104,11 +96,28 @@ def test_counts_that_disagree_are_refused() -> None:
         last_version=0,
     )
     with pytest.raises(ValueError, match="2 tokens but 1 log-probabilities"):
-        collate_groups([group(broken)], [np.zeros(1)])
+        collate_groups([group(broken)])
 
 
 def test_nothing_to_learn_from_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one sequence"):
-        collate_groups([], [])
+        collate_groups([])
     with pytest.raises(ValueError, match="prompt"):
-        collate_groups([group(rollout([], [2]))], [np.zeros(1)])
+        collate_groups([group(rollout([], [2]))])
+
+
+def test_joined_batches_keep_every_row_and_fill_in_what_one_of_them_lacks() -> None:
+    first = collate_groups([group(rollout([5, 6], [7, 2]))])
+    second = collate_groups([group(rollout([3], [8, 9, 4, 2]))])
+    second = replace(
+        second,
+        supervised=np.array([True]),
+        reference_logprobs=np.full((1, 5), -2.0, dtype=np.float32),
+    )
+    both = joined(first, second)
+    assert both.tokens.tolist() == [[5, 6, 7, 2, 0], [3, 8, 9, 4, 2]]
+    assert both.supervised is not None and both.supervised.tolist() == [False, True]
+    assert both.reference_logprobs is not None
+    assert both.reference_logprobs.tolist() == [[0.0] * 5, [-2.0] * 5]
+    assert both.old_values is None
+    assert both.lengths.tolist() == [4, 5]

@@ -12,7 +12,8 @@ import pytest
 from learners.group import LearnerGroup
 from learners.metrics import PolicyReport, SFTReport, merge_policy, merge_sft
 from learners.packing import Shard
-from learners.settings import PolicySettings, SFTSettings
+from tailor_rl.algorithms.algorithm import AGGREGATIONS
+from tailor_rl.config.algorithms import resolve_algorithm
 from tailor_rl.config.schema import RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError
 from tailor_rl.types import Batch, WeightVersion
@@ -76,6 +77,11 @@ def policy_report(shard: Shard, *, seconds: float = 2.0, kl: float | None = None
         logprob_difference_sum=0.25 * trained,
         logprob_difference_max=0.1 * trained,
         kl_sum=kl,
+        correction_sum=1.0 * trained,
+        correction_square_sum=1.0 * trained,
+        corrected=0,
+        supervised_tokens=0,
+        log_ratios=np.zeros(trained, dtype=np.float32),
         grad_norm=3.0,
         learning_rate=1e-4,
         num_trained_tokens=trained,
@@ -103,8 +109,8 @@ def make_group(num_ranks: int, **rl: Any) -> tuple[LearnerGroup, list[FakeRank]]
     ranks = [FakeRank() for _ in range(num_ranks)]
     group = LearnerGroup(
         ranks,
-        sft=SFTSettings.from_config(SFTConfig()),
-        rl=PolicySettings.from_config(RLConfig(**rl)),
+        sft=SFTConfig(),
+        rl=RLConfig(**rl),
     )
     return group, ranks
 
@@ -200,6 +206,7 @@ def shard_of(lengths: list[int]) -> Shard:
         advantages=batch.advantages,
         weights=batch.mask * np.float32(0.01),
         lengths=batch.lengths,
+        rows=np.arange(batch.num_sequences),
     )
 
 
@@ -250,8 +257,8 @@ def test_the_slowest_rank_sets_the_seconds_of_an_sft_step() -> None:
 def test_an_algorithm_is_a_set_of_defaults(
     given: dict[str, Any], clip_high: float, kl_coefficient: float, aggregation: str
 ) -> None:
-    settings = PolicySettings.from_config(RLConfig(**given))
-    assert settings.loss.clip_low == 0.2
-    assert settings.loss.clip_high == clip_high
-    assert settings.loss.kl_coefficient == kl_coefficient
-    assert settings.aggregation == aggregation
+    algorithm = resolve_algorithm(RLConfig(**given))
+    assert algorithm.clips.low == 0.2
+    assert algorithm.clips.high == clip_high
+    assert algorithm.kl_coefficient == kl_coefficient
+    assert algorithm.aggregate is AGGREGATIONS[aggregation]

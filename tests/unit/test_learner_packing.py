@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from learners.packing import Shard, fill_in, micro_batches, shard_batch, split_batch
-from tailor_rl.algorithms.aggregation import token_mean_weights
+from tailor_rl.algorithms.aggregation import token_mean
 from tailor_rl.types import Batch
 
 
@@ -28,7 +28,7 @@ def make_batch(lengths: list[int]) -> Batch:
 
 
 def whole(batch: Batch) -> list[Shard]:
-    return shard_batch(batch, token_mean_weights(batch.mask), num_ranks=1)
+    return shard_batch(batch, token_mean(batch.mask), num_ranks=1)
 
 
 def trained(shards: Iterable[Shard]) -> Counter[tuple[float, ...]]:
@@ -46,7 +46,7 @@ LENGTHS = [5, 30, 2, 17, 17, 9, 30, 4, 11]
 @pytest.mark.parametrize("num_ranks", [1, 2, 3, 12])
 def test_shards_hold_every_trained_token_once(num_ranks: int) -> None:
     batch = make_batch(LENGTHS)
-    shards = shard_batch(batch, token_mean_weights(batch.mask), num_ranks=num_ranks)
+    shards = shard_batch(batch, token_mean(batch.mask), num_ranks=num_ranks)
     assert len(shards) == num_ranks
     assert trained(shards) == trained(whole(batch))
     assert sum(float(shard.weights.sum()) for shard in shards) == pytest.approx(1)
@@ -55,7 +55,7 @@ def test_shards_hold_every_trained_token_once(num_ranks: int) -> None:
 
 def test_shards_have_nearly_equal_numbers_of_tokens() -> None:
     batch = make_batch(LENGTHS)
-    shards = shard_batch(batch, token_mean_weights(batch.mask), num_ranks=2)
+    shards = shard_batch(batch, token_mean(batch.mask), num_ranks=2)
     loads = [shard.num_tokens for shard in shards]
     assert abs(loads[0] - loads[1]) <= min(LENGTHS)
 
@@ -78,7 +78,7 @@ def test_micro_batches_of_like_lengths_need_little_padding() -> None:
 
 def test_a_rank_without_sequences_has_no_micro_batches() -> None:
     batch = make_batch([4])
-    shards = shard_batch(batch, token_mean_weights(batch.mask), num_ranks=2)
+    shards = shard_batch(batch, token_mean(batch.mask), num_ranks=2)
     assert [len(micro_batches(shard, max_tokens=100)) for shard in shards] == [1, 0]
 
 

@@ -1,0 +1,1 @@
+"""Recipes that change how SFT or RL learns, through hooks: a file each, with its paper."""
