@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tailor_rl.cli_run import find_run
+from tailor_rl.cli_words import RUNS_DIR, RunsDirOption
 from tailor_rl.errors import RunFolderError
 from tailor_rl.printable import one_line
 
@@ -27,8 +28,6 @@ DATASET = "dataset"  # in a run folder
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="a run folder, its name, or a data set's folder")
 ]
-RunsDirOption = Annotated[Path, typer.Option("--runs-dir", help="where run folders are kept")]
-RUNS_DIR = Path("runs")
 
 
 @app.command()

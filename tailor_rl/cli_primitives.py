@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tailor_rl.cli_words import RUNS_DIR, JsonOption, RunsDirOption
 from tailor_rl.errors import ConfigError
 from tailor_rl.printable import one_line
 
@@ -26,10 +27,6 @@ app = typer.Typer(help="Libraries of reasoning primitives, and the prompts that 
 LibraryArgument = Annotated[
     str, typer.Argument(metavar="LIBRARY", help="a run or its name, a folder, or a .jsonl file")
 ]
-RunsDirOption = Annotated[Path, typer.Option("--runs-dir", help="where run folders are kept")]
-JsonOption = Annotated[bool, typer.Option("--json", help="for programs")]
-
-RUNS_DIR = Path("runs")
 
 _SHARES = {"instruction": 6, "A": 6, "B": 6, "likeness": 2}  # of a table's width; else 3
 

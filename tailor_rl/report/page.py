@@ -77,13 +77,38 @@ CURVES = (
         {"logprob_difference_mean": "difference"},
     ),
     Curve(
+        "KL of engine and learner",
+        "nats a token, estimated from the tokens drawn",
+        "rl",
+        {"mismatch_kl": "KL(engine || learner)"},
+    ),
+    Curve(
+        "Effective sample size",
+        "share of the tokens drawn that their ratios are worth",
+        "rl",
+        {"effective_share": "as drawn", "corrected_effective_share": "as weighed"},
+        percent=True,
+    ),
+    Curve("KL to the reference", "nats a token", "rl", {"kl_reference": "KL"}),
+    Curve(
+        "Critic",
+        "share of the variance of returns that it explains",
+        "rl",
+        {"explained_variance": "explained variance"},
+    ),
+    Curve(
         "Clipped tokens",
         "share of trained tokens",
         "rl",
         {"clip_fraction_high": "high side", "clip_fraction_low": "low side"},
         percent=True,
     ),
-    Curve("SFT loss", "mean over trained tokens", "sft", {"loss": "loss"}),
+    Curve(
+        "SFT loss",
+        "mean over trained tokens",
+        "sft",
+        {"loss": "trained on", "held_out_loss": "held out"},
+    ),
 )
 
 

@@ -100,14 +100,8 @@ def format_primitives(drafts: list[Draft]) -> str:
     )
 
 
-def rejection(draft: Draft) -> str | None:
-    """Why a draft must not be used, in one phrase, or None."""
-    refusal = refusal_of(draft)
-    return None if refusal is None else refusal.detail
-
-
 def refusal_of(draft: Draft) -> Refusal | None:
-    """`rejection` with its slug: lengths, control tokens, URLs and a form that was not filled."""
+    """Why a draft must not be used: lengths, control tokens, URLs, a form that was not filled."""
     for field, value, low, high in (
         ("name", draft.name, 2, 80),
         ("instruction", draft.instruction, 20, 800),
