@@ -6,7 +6,7 @@ way without being told (arXiv 2511.12429).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -60,7 +60,6 @@ async def demonstrate(
     max_tries: int,
     max_tokens: int,
     on_progress: Progress | None = None,
-    on_demonstration: Callable[[Demonstration], None] | None = None,
 ) -> tuple[list[Demonstration], DemonstrationCounts]:
     """One trace a problem, in the order of `problems`; problems without one are counted.
 
@@ -76,8 +75,6 @@ async def demonstrate(
         nonlocal num_done
         demonstration = await desk.demonstrate(problem, guides, max_tries=max_tries)
         num_done += 1
-        if demonstration is not None and on_demonstration is not None:
-            on_demonstration(demonstration)
         if on_progress is not None:
             on_progress(num_done, len(problems), f"{desk.counts.kept} kept")
         return demonstration

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailor_rl.measures.habits import HABITS
-from tailor_rl.teachers.parse import read_primitives, rejection
+from tailor_rl.teachers.parse import read_primitives, refusal_of
 from tailor_rl.teachers.prompts import (
     PRIMITIVES_SCHEMA,
     Draft,
@@ -185,7 +185,7 @@ def test_what_a_program_writes_is_read_back() -> None:
 
 def test_a_short_instruction_in_chinese_is_long_enough() -> None:
     chinese = "\u5148\u5047\u8bbe\uff0c\u518d\u6392\u9664\u77db\u76fe\u3002"  # ten characters
-    assert rejection(Draft(name="n1", instruction=chinese, targets="It guesses.")) is None
+    assert refusal_of(Draft(name="n1", instruction=chinese, targets="It guesses.")) is None
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,8 @@ def test_the_block_that_the_token_limit_cut_is_left_out() -> None:
 )
 def test_content_that_must_not_spread_is_rejected(field: str, value: str, reason: str) -> None:
     draft = Draft(**{**{f: getattr(GOOD, f) for f in Draft.__slots__}, field: value})
-    assert reason in (rejection(draft) or "")
+    refusal = refusal_of(draft)
+    assert refusal is not None and reason in refusal.detail
     for text in (format_primitives([draft, SECOND]), as_json(draft, SECOND)):
         reading = read_primitives(text)
         assert reading.drafts == (SECOND,)
