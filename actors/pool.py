@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from actors.handles import EngineHandle, RawRollout, ReceiveReport
+from tailor_rl.concurrency import together
 from tailor_rl.errors import ConfigError, EngineError, WeightSyncError
 from tailor_rl.protocols import Tokens, WeightChannel
-from tailor_rl.types import Problem, Rollout, Sampling, WeightVersion
+from tailor_rl.seeds import derive_seed
+from tailor_rl.types import Draw, Problem, Rollout, Sampling, WeightVersion
 
 # An engine keeps the deadline itself and says what it was doing. The pool waits this much longer,
 # so that its own, less telling error speaks only when the engine no longer answers at all.
@@ -53,26 +56,53 @@ class EnginePool:
         return self._reports
 
     async def generate(
-        self, problem: Problem, *, num: int, sampling: Sampling, seed: int
+        self,
+        problem: Problem,
+        *,
+        num: int,
+        sampling: Sampling,
+        seed: int,
+        draws: Sequence[Draw] | None = None,
     ) -> tuple[Rollout, ...]:
         """`num` rollouts of one problem from the engine with the fewest sequences in flight.
 
-        Raises ConfigError for a prompt that leaves no room for `max_tokens`, and EngineError naming
-        the engine when it fails or outlives its deadline.
+        Raises ConfigError for a prompt that leaves no room for `max_tokens`, or a prefix that
+        leaves none of them, and EngineError naming the engine when it fails or outlives its
+        deadline.
         """
         prompt_ids = self._encode(problem, max_tokens=sampling.max_tokens)
+        draws = draws or [Draw()] * num
+        assert len(draws) == num, (len(draws), num)
+        places = _places(draws)
+        for draw in places:
+            _check_room(draw, problem, max_tokens=sampling.max_tokens)
         index = self._sequences.index(min(self._sequences))
         self._sequences[index] += num
         try:
-            raw = await self._ask(
-                self._engines[index], prompt_ids, num=num, sampling=sampling, seed=seed
+            raw = await together(
+                [
+                    self._drawn(
+                        self._engines[index],
+                        prompt_ids,
+                        draw,
+                        num=len(where),
+                        sampling=sampling,
+                        # A plain draw has the seed that it would have by itself.
+                        seed=seed if draw == Draw() else derive_seed(seed, "draw", where[0]),
+                    )
+                    for draw, where in places.items()
+                ]
             )
         finally:
             self._sequences[index] -= num
-        self._spent["rollouts"] += len(raw)
         self._spent["prompt_tokens"] += len(prompt_ids)
-        self._spent["generated_tokens"] += sum(len(rollout.token_ids) for rollout in raw)
-        return tuple(_rollout(problem.id, prompt_ids, rollout) for rollout in raw)
+        rollouts: dict[int, Rollout] = {}
+        for (draw, where), completions in zip(places.items(), raw, strict=True):
+            self._spent["rollouts"] += len(completions)
+            self._spent["generated_tokens"] += sum(len(each.token_ids) for each in completions)
+            made = (self._rollout(problem.id, prompt_ids, draw, each) for each in completions)
+            rollouts |= zip(where, made, strict=True)
+        return tuple(rollouts[place] for place in sorted(rollouts))
 
     async def receive(self, version: WeightVersion, channel: WeightChannel) -> None:
         """Every engine receives and verifies `version`; WeightSyncError names each that failed.
@@ -105,6 +135,43 @@ class EnginePool:
                 f"max_model_len to {len(prompt_ids) + max_tokens} or lower max_tokens"
             )
         return prompt_ids
+
+    async def _drawn(
+        self,
+        engine: EngineHandle,
+        prompt_ids: tuple[int, ...],
+        draw: Draw,
+        *,
+        num: int,
+        sampling: Sampling,
+        seed: int,
+    ) -> list[RawRollout]:
+        """What follows the draw's prefix."""
+        own = replace(
+            sampling,
+            temperature=sampling.temperature if draw.temperature is None else draw.temperature,
+            max_tokens=sampling.max_tokens - len(draw.prefix),
+        )
+        return await self._ask(
+            engine, (*prompt_ids, *draw.prefix), num=num, sampling=own, seed=seed
+        )
+
+    def _rollout(
+        self, problem_id: str, prompt_ids: tuple[int, ...], draw: Draw, raw: RawRollout
+    ) -> Rollout:
+        """The given tokens and those that were drawn after them, as one completion."""
+        token_ids = (*draw.prefix, *raw.token_ids)
+        return Rollout(
+            problem_id=problem_id,
+            prompt_ids=prompt_ids,
+            token_ids=token_ids,
+            rollout_logprobs=(*(0.0 for _ in draw.prefix), *raw.logprobs),
+            text=self._tokens.decode(token_ids) if draw.prefix else raw.text,
+            finish_reason=raw.finish_reason,
+            first_version=raw.first_version,
+            last_version=raw.last_version,
+            given=len(draw.prefix),
+        )
 
     async def _ask(
         self,
@@ -154,14 +221,17 @@ class EnginePool:
         return report
 
 
-def _rollout(problem_id: str, prompt_ids: tuple[int, ...], raw: RawRollout) -> Rollout:
-    return Rollout(
-        problem_id=problem_id,
-        prompt_ids=prompt_ids,
-        token_ids=raw.token_ids,
-        rollout_logprobs=raw.logprobs,
-        text=raw.text,
-        finish_reason=raw.finish_reason,
-        first_version=raw.first_version,
-        last_version=raw.last_version,
-    )
+def _places(draws: Sequence[Draw]) -> dict[Draw, list[int]]:
+    """Which completions are drawn alike: they are one question to the engine."""
+    places: dict[Draw, list[int]] = {}
+    for place, draw in enumerate(draws):
+        places.setdefault(draw, []).append(place)
+    return places
+
+
+def _check_room(draw: Draw, problem: Problem, *, max_tokens: int) -> None:
+    if len(draw.prefix) >= max_tokens:
+        raise ConfigError(
+            f"{len(draw.prefix)} tokens were given to begin an answer to {problem.id} with, which "
+            f"leaves none of max_tokens={max_tokens} to draw: give fewer or raise max_tokens"
+        )

@@ -184,7 +184,10 @@ async def build_ranks(crew: Crew, cfg: RunConfig, *, student: str) -> None:
         "threads": learner.threads,
         "device": "cuda" if learner.gpus_per_rank else "cpu",
         "micro_batch_tokens": learner.micro_batch_tokens,
+        "packing": learner.packing,
+        "attention": learner.attention,
         "gradient_checkpointing": learner.gradient_checkpointing,
+        "lora": learner.lora,
         "seed": cfg.seed,
     }
     await together(

@@ -8,17 +8,32 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import torch
 
+from learners.adapters import (
+    adapted_layers,
+    adapter_parameters,
+    is_adapter,
+    merged_weight,
+    plain_name,
+)
+from learners.forward import PolicyModel
 from learners.model_loading import DType
 from tailor_rl.errors import ConfigError, LearnerError
 
 # Smaller parameters stay whole on every rank under ZeRO-3: gathering a bias costs more than it
 # saves. DeepSpeed's own default of 100,000 would keep all of a tiny model.
 PERSISTENT_NUMEL = 4096
+
+
+class StateByName(Protocol):
+    """Optimizer tensors of a parameter by its name."""
+
+    def __getitem__(self, name: str, /) -> Mapping[str, torch.Tensor]: ...
 
 
 class Engine:
@@ -40,9 +55,11 @@ class Engine:
         self._zero_stage = zero_stage
         self._world_size = world_size
         self._max_grad_norm = max_grad_norm
-        # The rate is set before every step: DeepSpeed's own schedulers are not used.
-        optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=weight_decay)
-        num_parameters = sum(parameter.numel() for parameter in model.parameters())
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        # The rate is set before every step: DeepSpeed's own schedulers are not used. Fused, as ZeRO
+        # has all parameters in one: otherwise each step takes twice its memory for temporaries.
+        optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=weight_decay, fused=True)
+        num_parameters = sum(parameter.numel() for parameter in trained)
         config = deepspeed_config(
             zero_stage=zero_stage,
             dtype=dtype,
@@ -54,14 +71,37 @@ class Engine:
             device = next(model.parameters()).device
             tokens = torch.zeros((1, 2), dtype=torch.long, device=device)
             with torch.no_grad():
-                self.logits(input_ids=tokens, use_cache=False)
+                self.forward(input_ids=tokens)
 
     @property
     def model(self) -> Any:
-        return self._engine.module
+        """The model by whose names its parameters are known."""
+        module = self._engine.module
+        return module.language_model if isinstance(module, PolicyModel) else module
 
-    def logits(self, **inputs: Any) -> torch.Tensor:
-        return self._engine(**inputs).logits
+    @property
+    def world_size(self) -> int:
+        return self._world_size
+
+    @property
+    def goes_in_step(self) -> bool:
+        """Whether ranks meet in every backward pass: with ZeRO-2 to exchange gradients, with ZeRO-3
+        parameters too, which makes them meet in every forward pass.
+        """
+        return self._world_size > 1 and self._zero_stage >= 2
+
+    @property
+    def looks_in_step(self) -> bool:
+        """Whether ranks meet in forward passes."""
+        return self._world_size > 1 and self._zero_stage == 3
+
+    @property
+    def begins_again_alone(self) -> bool:
+        """Whether a rank that failed in a pass can forget its gradients while the others wait."""
+        return self._zero_stage < 3 and not self.goes_in_step
+
+    def forward(self, **inputs: Any) -> Any:
+        return self._engine(**inputs)
 
     def backward(self, loss: torch.Tensor, *, last: bool) -> None:
         """Add the gradient of `loss`; gradients of all calls and ranks up to `last` are summed.
@@ -71,6 +111,24 @@ class Engine:
         """
         self._engine.set_gradient_accumulation_boundary(last)
         self._engine.backward(loss * self._world_size, scale_wrt_gas=False)
+
+    def forget_gradients(self) -> None:
+        """Undo all `backward` since the last step, also one that failed half-way."""
+        optimizer = self._engine.optimizer
+        if self._zero_stage == 0:
+            self._engine.zero_grad()
+            return
+        optimizer.zero_grad()
+        while optimizer._backward_active_depth:  # DeepSpeed believes that it is still in the pass
+            optimizer.exit_backward()
+        if hasattr(optimizer, "ipg_buckets"):  # not BF16_Optimizer, which has gradients alone
+            for bucket in optimizer.ipg_buckets.values():
+                bucket.clear()
+            optimizer.extra_large_param_to_reduce.clear()
+            optimizer.params_already_reduced[:] = [False] * len(optimizer.params_already_reduced)
+            optimizer.all_grad_tensors.clear()
+            optimizer.averaged_gradients.clear()
+            optimizer._release_ipg_buffers()
 
     def step(self, learning_rate: float) -> float:
         """Clip, update, forget the gradients; returns their norm before clipping, over all ranks.
@@ -92,26 +150,80 @@ class Engine:
             )
         return float(norm)
 
-    def optimizer_state(self) -> list[dict[str, torch.Tensor]]:
-        """This rank's master weights and Adam moments, copied to CPU, in a fixed order."""
-        moments = self._engine.basic_optimizer.state
-        return [
-            {"master": _cpu(master), **{key: _cpu(value) for key, value in moments[master].items()}}
-            for master in self._masters()
-        ]
+    def optimizer_state(self) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
+        """Each trained parameter by name with its "master" weight and, after the first step, Adam's
+        "exp_avg", "exp_avg_sq" and "step": whole, in float32, valid until the next is asked for.
+        """
+        for name, parameter in self._trained():
+            yield name, self._state_of(parameter)
 
     @torch.no_grad()
-    def load_optimizer_state(self, state: list[dict[str, torch.Tensor]]) -> None:
+    def load_optimizer_state(self, saved: StateByName) -> None:
         """The inverse; the model's own weights must have been loaded before the engine was made."""
+        linked = False
+        for name, parameter in self._trained():
+            state = dict(saved[name])
+            step = state.pop("step", None)
+            if step is not None and not linked:
+                self._make_moments(step)
+                linked = True
+            for key, value in state.items():
+                self._set(parameter, key, value)
+
+    def _trained(self) -> list[tuple[str, torch.nn.Parameter]]:
+        """By their Hugging Face names where the model is a policy's: see `PolicyModel`."""
+        parameters = self.model.named_parameters()
+        return [(n.removeprefix("language_model."), p) for n, p in parameters if p.requires_grad]
+
+    def _state_of(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
         moments = self._engine.basic_optimizer.state
-        for master, saved in zip(self._masters(), state, strict=True):
-            master.copy_(saved["master"])
+        if self._zero_stage == 0:
+            return {"master": parameter.detach(), **moments.get(parameter, {})}
+        from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+
+        state = {"master": safe_get_full_fp32_param(parameter)}
+        step = moments.get(self._masters()[0], {}).get("step")
+        if step is not None:
+            for key in ("exp_avg", "exp_avg_sq"):
+                state[key] = safe_get_full_optimizer_state(parameter, key)
+            state["step"] = step
+        return state
+
+    def _make_moments(self, step: torch.Tensor) -> None:
+        """Zeros, where otherwise the first step would make them: DeepSpeed can set what is there.
+
+        A fused Adam keeps its step counter beside the moments.
+        """
+        moments = self._engine.basic_optimizer.state
+        for master in self._masters():
             moments[master] = {
-                # Adam keeps its step counter on the CPU wherever the moments are.
-                key: value.clone() if key == "step" else value.to(master.device, copy=True)
-                for key, value in saved.items()
-                if key != "master"
+                "step": step.to(master.device, copy=True),
+                "exp_avg": torch.zeros_like(master),
+                "exp_avg_sq": torch.zeros_like(master),
             }
+        if self._zero_stage in (1, 2):
+            self._engine.optimizer._lazy_init_hp_params_optimizer_state()
+
+    def _set(self, parameter: Any, key: str, value: torch.Tensor) -> None:
+        value = value.to(parameter.device)
+        is_master = key == "master"
+        if self._zero_stage == 0:
+            moments = self._engine.basic_optimizer.state
+            (parameter if is_master else moments[parameter][key]).copy_(value)
+            return
+        from deepspeed import utils
+
+        if self._zero_stage == 3:
+            # Not safe_set_full_*: in 0.19 those fail where the ranks' shares are of unequal size.
+            own = _share(value, parameter.ds_tensor.numel())
+            if is_master:
+                utils.safe_set_local_fp32_param(parameter, own)
+            else:
+                utils.safe_set_local_optimizer_state(parameter, own, key)
+        elif is_master:
+            utils.safe_set_full_fp32_param(parameter, value)
+        else:
+            utils.safe_set_full_optimizer_state(parameter, value, key)
 
     def destroy(self) -> None:
         """Remove DeepSpeed's hooks, so that another engine can be made in this process."""
@@ -126,6 +238,23 @@ class Engine:
         if hasattr(optimizer, "single_partition_of_fp32_groups"):  # ZeRO-1 and 2
             return list(optimizer.single_partition_of_fp32_groups)
         return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+class Unmoved(Engine):
+    """An engine whose forward passes are run and whose weights stay: no gradient, no update."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.__dict__.update(engine.__dict__)
+
+    @torch.no_grad()
+    def forward(self, **inputs: Any) -> Any:
+        return self._engine(**inputs)
+
+    def backward(self, loss: torch.Tensor, *, last: bool) -> None:
+        pass
+
+    def step(self, learning_rate: float) -> float:
+        return 0.0
 
 
 def deepspeed_config(
@@ -158,17 +287,41 @@ def deepspeed_config(
 def named_weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
     """Every parameter, whole, by its Hugging Face name; tied ones once. Collective under ZeRO-3.
 
-    A tensor is valid until the next one is asked for.
+    Adapters are merged into the weights that they adapt. A tensor is valid until the next one is
+    asked for.
     """
+    layers = adapted_layers(model)
     for name, parameter in model.named_parameters():
-        if hasattr(parameter, "ds_id"):
-            import deepspeed
+        if is_adapter(name):
+            continue
+        layer = layers.get(name)
+        with whole([parameter] if layer is None else [parameter, *adapter_parameters(layer)]):
+            yield plain_name(name), parameter.detach() if layer is None else merged_weight(layer)
 
-            with deepspeed.zero.GatheredParameters([parameter]):
-                yield name, parameter.detach()
-        else:
+
+def own_weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """Like `named_weights`, but as the model itself holds and names them: adapters apart."""
+    for name, parameter in model.named_parameters():
+        with whole([parameter]):
             yield name, parameter.detach()
 
 
-def _cpu(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().to("cpu", copy=True)
+@contextmanager
+def whole(parameters: Sequence[torch.Tensor]) -> Iterator[None]:
+    """While this holds, parameters that ZeRO-3 has cut up are put together. Collective."""
+    cut = [parameter for parameter in parameters if hasattr(parameter, "ds_id")]
+    if not cut:
+        yield
+        return
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters(cut):
+        yield
+
+
+def _share(value: torch.Tensor, numel: int) -> torch.Tensor:
+    """This rank's `numel` elements of a whole tensor; the last rank's end in zeros."""
+    own = value.new_zeros(numel)
+    mine = value.flatten()[torch.distributed.get_rank() * numel :][:numel]
+    own[: mine.numel()] = mine
+    return own

@@ -49,6 +49,7 @@ class LearnerGroup:
         self._rl = rl
         self._algorithm = resolve_algorithm(rl)
         self._step = 0
+        self._noted: str | None = None
 
     async def begin_sft(self, *, num_steps: int) -> None:
         """Fresh optimizer and schedule; the weights stay."""
@@ -72,7 +73,7 @@ class LearnerGroup:
     async def sft_features(self, batch: Batch) -> np.ndarray:
         return (await self._score("sft_features", batch))["features"]
 
-    async def logprobs_of(self, folder: Path, batch: Batch) -> np.ndarray:
+    async def logprobs_of(self, folder: Path | None, batch: Batch) -> np.ndarray:
         return (await self._score("score_by", batch, folder))["logprobs"]
 
     async def score(self, batch: Batch) -> Scores:
@@ -150,10 +151,17 @@ class LearnerGroup:
         """Write a checkpoint; complete when this returns."""
         await self._all("save", folder)
 
-    async def restore(self, folder: Path) -> None:
-        """Go on from a checkpoint; after `begin_sft` or `begin_rl`, whichever it was written in."""
-        await self._all("restore", folder)
+    async def restore(self, folder: Path) -> str | None:
+        """Go on from a checkpoint; after `begin_sft` or `begin_rl`, whichever it was written in.
+
+        A run restores one for each stage: the same sentence is returned once.
+        """
+        note: str | None = (await self._all("restore", folder))[0]
         self._step = (await self._all("step"))[0]
+        if note == self._noted:
+            return None
+        self._noted = note
+        return note
 
     async def load(self, folder: Path | None, *, step: int) -> None:
         """Take over the weights of a model folder (None: the student's own) as those of `step`."""

@@ -12,6 +12,19 @@ import numpy as np
 
 MAX_LOG_RATIOS = 65_536  # of one rank and update, for the quantiles
 QUANTILES = (0.01, 0.5, 0.99)
+OF_ROLLOUTS = (
+    "entropy", "clip_fraction_low", "clip_fraction_high", "logprob_difference_mean",
+    "logprob_difference_max", "kl_reference",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passes:
+    """What one rank's forward and backward passes of one update went over."""
+
+    num_read_tokens: int  # of sequences: what had to be computed
+    num_computed_tokens: int  # with padding and fill-ins
+    lowered_budget: int | None  # tokens of a micro-batch from now on; None: as the recipe says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +35,23 @@ class SFTReport:
     grad_norm: float
     learning_rate: float
     num_trained_tokens: int
+    passes: Passes
     seconds: float  # of everything
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriticReport:
+    """One rank's share of one update of the critic. Sums are over tokens that the policy drew
+    itself; an error is a return minus the value before the step.
+    """
+
+    loss: float
+    num_tokens: int
+    return_sum: float
+    return_square_sum: float
+    error_sum: float
+    error_square_sum: float
+    grad_norm: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +77,9 @@ class PolicyReport:
     num_trained_tokens: int
     num_tokens: int
     num_sequences: int
+    passes: Passes
     seconds: float  # of the forward and backward passes
+    critic: CriticReport | None = None
 
 
 def merge_sft(reports: Sequence[SFTReport]) -> dict[str, float]:
@@ -59,6 +90,7 @@ def merge_sft(reports: Sequence[SFTReport]) -> dict[str, float]:
         "learning_rate": reports[0].learning_rate,
         "tokens": sum(report.num_trained_tokens for report in reports),
         "seconds": max(report.seconds for report in reports),
+        **_merge_passes([report.passes for report in reports]),
     }
 
 
@@ -88,6 +120,7 @@ def merge_policy(reports: Sequence[Sequence[PolicyReport]]) -> dict[str, float]:
         "forward_backward_seconds": seconds,
         "tokens_per_second": tokens / seconds,
         "sequences": sum(report.num_sequences for report in everything),
+        **_merge_passes([report.passes for report in everything]),
         **_mismatch(everything, own=own),
     }
     if supervised:
@@ -95,6 +128,46 @@ def merge_policy(reports: Sequence[Sequence[PolicyReport]]) -> dict[str, float]:
     kl_sums = [report.kl_sum for report in everything if report.kl_sum is not None]
     if kl_sums:
         metrics["kl_reference"] = sum(kl_sums) / own
+    if trained == supervised:  # nothing that the policy drew: a 0 would be drawn into its curves
+        metrics = {name: value for name, value in metrics.items() if name not in OF_ROLLOUTS}
+    return metrics | _merge_critic(updates)
+
+
+def _merge_passes(passes: Sequence[Passes]) -> dict[str, float]:
+    """`padding` is its share of the computed tokens; `micro_batch_tokens` is there where memory ran
+    out: the lowest budget that any rank has come down to.
+    """
+    read = sum(each.num_read_tokens for each in passes)
+    computed = sum(each.num_computed_tokens for each in passes)
+    metrics = {"padding": 1 - read / max(1, computed)}
+    lowered = [each.lowered_budget for each in passes if each.lowered_budget is not None]
+    if lowered:
+        metrics["micro_batch_tokens"] = min(lowered)
+    return metrics
+
+
+def _merge_critic(updates: Sequence[Sequence[PolicyReport]]) -> dict[str, float]:
+    """`explained_variance` is 1 - Var[G - V] / Var[G] with the values V before the step: 1 for a
+    critic that knows every return, 0 for one that knows their mean; left out where all are equal.
+    """
+    critics = [[r.critic for r in update if r.critic is not None] for update in updates]
+    critics = [reports for reports in critics if reports]
+    everything = [report for reports in critics for report in reports]
+    num = sum(report.num_tokens for report in everything)
+    if not num:
+        return {}
+    mean = sum(report.return_sum for report in everything) / num
+    error = sum(report.error_sum for report in everything) / num
+    metrics = {
+        "value_loss": sum(report.loss for report in everything) / len(critics),
+        "critic_grad_norm": sum(reports[0].grad_norm for reports in critics) / len(critics),
+        "value_mean": mean - error,
+        "return_mean": mean,
+    }
+    variance = sum(report.return_square_sum for report in everything) / num - mean**2
+    if variance > 1e-12:
+        unexplained = sum(report.error_square_sum for report in everything) / num - error**2
+        metrics["explained_variance"] = 1 - unexplained / variance
     return metrics
 
 

@@ -14,13 +14,14 @@ import numpy as np
 import torch
 
 from learners.accumulate import accumulate
+from learners.budget import Budget
 from learners.engine import Engine
 from learners.forward import TrainedTokens, trained_tokens
 from learners.metrics import MAX_LOG_RATIOS, PolicyReport
 from learners.packing import Shard
 from learners.settings import PolicyLoss
-from tailor_rl.algorithms.logprobs import entropies, token_logprobs
 from tailor_rl.algorithms.losses import held
+from tailor_rl.algorithms.objective import objective
 
 
 def policy_step(
@@ -29,7 +30,7 @@ def policy_step(
     *,
     loss: PolicyLoss,
     learning_rate: float,
-    max_tokens: int,
+    budget: Budget,
     device: torch.device,
 ) -> PolicyReport:
     """Update the weights by this rank's share of a batch. Collective.
@@ -38,18 +39,20 @@ def policy_step(
     entropy_coefficient * entropy)), and sum(weight * -log p) in rows that are supervised.
     """
     start = time.perf_counter()
-    measured: list[torch.Tensor] = []
-    log_ratios: list[torch.Tensor] = []
 
-    def loss_of(micro: Shard) -> torch.Tensor:
-        tokens = trained_tokens(engine.logits, micro, device=device)
+    def loss_of(micro: Shard) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        tokens = trained_tokens(
+            engine.forward,
+            micro,
+            temperature=loss.temperature,
+            with_entropies=True,
+            device=device,
+        )
         value, row, mismatch = _loss(micro, tokens, loss)
-        measured.append(row)
-        log_ratios.append(mismatch)
-        return value
+        return value, (row, mismatch)
 
-    accumulate(engine, shard, loss_of=loss_of, max_tokens=max_tokens, device=device)
-    rows = torch.stack(measured)
+    done = accumulate(engine, shard, loss_of=loss_of, budget=budget, device=device)
+    rows = torch.stack([row for row, _ in done.measured])
     sums, largest = rows[:, :-1].sum(dim=0).tolist(), rows[:, -1].max().item()
     seconds = time.perf_counter() - start
     return PolicyReport(
@@ -64,12 +67,13 @@ def policy_step(
         correction_square_sum=sums[7],
         corrected=round(sums[8]),
         supervised_tokens=round(sums[9]),
-        log_ratios=_thinned(log_ratios),
+        log_ratios=_thinned([each for _, each in done.measured]),
         grad_norm=engine.step(learning_rate),
         learning_rate=learning_rate,
         num_trained_tokens=shard.num_trained_tokens,
         num_tokens=shard.num_tokens,
         num_sequences=shard.num_sequences,
+        passes=done.passes,
         seconds=seconds,
     )
 
@@ -79,33 +83,26 @@ def _loss(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(loss, what is measured, log-ratios learner - rollout of the policy's own tokens)."""
     algorithm = settings.algorithm
-    logprobs = token_logprobs(tokens.logits, tokens.targets, temperature=settings.temperature)
+    logprobs, entropy = tokens.logprobs, tokens.entropies
+    assert entropy is not None
     rollout = tokens.must(micro, "rollout_logprobs")
     advantages = tokens.must(micro, "advantages")
     weights = tokens.must(micro, "weights")
-    stored = tokens.of(micro, "proximal_logprobs")
-    proximal = rollout if stored is None else stored
-
-    ratio = algorithm.ratio(logprobs, proximal, tokens.sequences)
-    losses = algorithm.clipping(ratio, logprobs, advantages, algorithm.clips)
-    factors = torch.ones_like(rollout)
-    if settings.correction is not None:
-        # The policy whose gradient is taken, against the one that drew the token.
-        mismatch = (logprobs.detach() if stored is None else stored) - rollout
-        preset = settings.correction
-        factors = preset.correct(mismatch, tokens.sequences, preset.bounds)
-        losses = factors * losses
-    reference = tokens.of(micro, "reference_logprobs")
-    kl = torch.zeros_like(logprobs)
-    if reference is not None:
-        kl = algorithm.kl_estimate(logprobs, reference)
-        losses = losses + settings.kl_coefficient * kl
+    made = objective(
+        algorithm,
+        logprobs,
+        rollout_logprobs=rollout,
+        proximal_logprobs=tokens.of(micro, "proximal_logprobs"),
+        reference_logprobs=tokens.of(micro, "reference_logprobs"),
+        advantages=advantages,
+        sequences_N=tokens.sequences,
+        kl_coefficient=settings.kl_coefficient,
+        correction=settings.correction,
+    )
+    losses, factors = made.losses, made.factors
+    kl = torch.zeros_like(logprobs) if made.kl is None else made.kl
     if settings.entropy_coefficient:
-        entropy = entropies(tokens.logits, temperature=settings.temperature)
         losses = losses - settings.entropy_coefficient * entropy
-    else:
-        with torch.no_grad():
-            entropy = entropies(tokens.logits, temperature=settings.temperature)
     supervised = tokens.of(micro, "supervised")
     if supervised is None:
         supervised = torch.zeros_like(weights, dtype=torch.bool)
@@ -114,7 +111,7 @@ def _loss(
 
     with torch.no_grad():
         own = (weights > 0) & ~supervised  # a fill-in's token is in no metric
-        low, high = held(ratio, advantages, algorithm.clips)
+        low, high = held(made.ratio, advantages, algorithm.clips)
         difference = (logprobs - rollout) * own
         left_alone = factors == 1.0
         sums = [value, (entropy * own).sum(), (low & own).sum(), (high & own).sum()]

@@ -6,18 +6,28 @@ every rank is called with the same method before any is called with the next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from learners import checkpoint
-from learners.engine import Engine, named_weights
-from learners.forward import Logits, model_logits
-from learners.metrics import PolicyReport, SFTReport
-from learners.model_loading import DType, load_model, load_tokenizer, set_weights
-from learners.packing import Shard
+from learners.adapters import add_adapters, without_adapters
+from learners.budget import Budget
+from learners.critic import ValueModel, critic_step, values_of
+from learners.engine import Engine, Unmoved, named_weights, own_weights
+from learners.forward import Forward, PolicyModel
+from learners.metrics import CriticReport, PolicyReport, SFTReport
+from learners.model_loading import (
+    Attention,
+    DType,
+    load_model,
+    load_tokenizer,
+    set_weights,
+)
+from learners.packing import PASS_TOKENS, Shard
 from learners.policy_step import policy_step
 from learners.process_group import Device, join
 from learners.score import Columns, features_of, score
@@ -25,10 +35,14 @@ from learners.settings import PolicyLoss, StageSettings, sft_hooks
 from learners.sft_step import sft_step
 from learners.weight_sender import canary_tokens, make_bundle, next_token_logprobs, pack_all
 from tailor_rl.algorithms.schedules import learning_rate
-from tailor_rl.config.schema import RLConfig, SFTConfig
+from tailor_rl.config.schema import LoRAConfig, RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError
+from tailor_rl.seeds import derive_seed
 from tailor_rl.types import WeightVersion
 from tailor_rl.weights import WeightBundle
+
+Weights = dict[str, torch.Tensor]
+Walk = Callable[[Any], Iterable[tuple[str, torch.Tensor]]]
 
 
 class LearnerRank:
@@ -53,6 +67,9 @@ class LearnerRank:
         micro_batch_tokens: int,
         gradient_checkpointing: bool,
         seed: int,
+        lora: LoRAConfig | None = None,
+        packing: bool | None = None,
+        attention: Attention = "sdpa",
     ) -> None:
         join(
             rank=rank,
@@ -64,14 +81,25 @@ class LearnerRank:
         )
         torch.manual_seed(seed + rank)
         self._rank = rank
-        self._layout = checkpoint.Layout(world_size=world_size, zero_stage=zero_stage, dtype=dtype)
+        self._layout = checkpoint.Layout(
+            ranks=world_size,
+            zero_stage=zero_stage,
+            dtype=dtype,
+            micro_batch_tokens=micro_batch_tokens,
+            threads=threads,
+        )
         self._student = student
         self._dtype: DType = dtype
         self._device = torch.device(device)
-        self._micro_batch_tokens = micro_batch_tokens
+        packs = attention == "flash_attention_2" if packing is None else packing
+        self._budget = Budget(micro_batch_tokens, packed=packs, pass_tokens=PASS_TOKENS[device])
+        self._attention = attention
         self._gradient_checkpointing = gradient_checkpointing
+        self._lora = lora if lora is not None and lora.rank else None
+        self._seed = seed
         self._model = self._load(student)
         self._engine: Engine | None = None
+        self._critic: Engine | None = None
         self._reference: Any = None
         self._stage: StageSettings | None = None
         self._step = 0
@@ -80,14 +108,20 @@ class LearnerRank:
 
     def begin(self, stage: StageSettings) -> None:
         """Fresh optimizer and schedule for the weights held now."""
+        self._drop_critic()
         weights = self._copy_weights()
         if self._engine is not None:
             self._replace_model(self._student)  # the old one was cut up by ZeRO
             set_weights(self._model, weights)
-        self._reference = self._frozen(weights) if stage.keep_reference else None
+        self._reference = self._frozen(weights) if self._needs_copy(stage) else None
         self._stage = stage
+        # Made once a stage: what a method prepares may be as large as the vocabulary.
+        self._method = sft_hooks(stage.config)
         self._stage_step = 0
-        self._engine = self._make_engine(stage)
+        self._adapt(self._model)
+        self._engine = self._make_engine(PolicyModel(self._model), stage)
+        if stage.critic:
+            self._critic = self._make_critic(stage, weights)
 
     def sft_step(self, shard: Shard) -> SFTReport:
         """One supervised step on this rank's share of a batch."""
@@ -96,9 +130,9 @@ class LearnerRank:
         report = sft_step(
             engine,
             shard,
-            method=sft_hooks(stage.config),
+            method=self._method,
             learning_rate=self._learning_rate(stage),
-            max_tokens=self._micro_batch_tokens,
+            budget=self._budget,
             device=self._device,
         )
         self._advance()
@@ -109,44 +143,62 @@ class LearnerRank:
         stage, engine = self._begun()
         assert isinstance(stage.config, RLConfig), stage
         loss = PolicyLoss.of(stage.config, kl_coefficient=kl_coefficient)
-        reports = [
-            policy_step(
-                engine,
+        waits = stage.critic and self._stage_step < stage.config.critic_warmup_steps
+        reports = []
+        for shard in shards:
+            report = policy_step(
+                Unmoved(engine) if waits else engine,
                 shard,
                 loss=loss,
-                learning_rate=self._learning_rate(stage),
-                max_tokens=self._micro_batch_tokens,
+                learning_rate=0.0 if waits else self._learning_rate(stage),
+                budget=self._budget,
                 device=self._device,
             )
-            for shard in shards
-        ]
+            reports.append(replace(report, critic=self._critic_step(stage.config, shard)))
         self._advance()
         return reports
 
     def score(self, shard: Shard, temperature: float) -> Columns:
         """What the policy, and the reference if one is kept, say of the trained tokens."""
-        columns = self._score(self._logits(), shard, temperature)
-        if self._reference is not None:
-            reference = self._score(model_logits(self._reference), shard, temperature)
+        columns = self._score(self._forward(), shard, temperature)
+        if self._stage is not None and self._stage.keep_reference:
+            reference = self._score_reference(shard, temperature)
             columns["reference_logprobs"] = reference["logprobs"]
+        if self._critic is not None:
+            columns["values"] = values_of(
+                self._critic, shard, budget=self._budget, device=self._device
+            )
         return columns
 
-    def score_by(self, shard: Shard, folder: Path) -> Columns:
-        """What another model, of the same vocabulary, says of the trained tokens."""
+    def score_by(self, shard: Shard, folder: Path | None) -> Columns:
+        """What another model of the same vocabulary (None: the student as it was) says of the
+        trained tokens.
+        """
+        path = self._student if folder is None else str(folder)
         model = load_model(
-            str(folder), dtype=self._dtype, device=self._device, gradient_checkpointing=False
+            path,
+            dtype=self._dtype,
+            device=self._device,
+            gradient_checkpointing=False,
+            attention=self._attention,
         )
-        return self._score(model_logits(model), shard, 1.0)
+        if model.config.vocab_size != self._model.config.vocab_size:
+            raise LearnerError(
+                f"{path} has a vocabulary of {model.config.vocab_size:,} and the student one of "
+                f"{self._model.config.vocab_size:,}: name a model of the student's own family"
+            )
+        return self._score(PolicyModel(model), shard, 1.0)
 
     def sft_features(self, shard: Shard) -> Columns:
         """What the SFT method says of each sequence."""
         stage, _ = self._begun()
         assert isinstance(stage.config, SFTConfig), stage
         return features_of(
-            self._logits(),
+            self._forward(),
             shard,
-            method=sft_hooks(stage.config),
-            max_tokens=self._micro_batch_tokens,
+            method=self._method,
+            budget=self._budget,
+            in_step=self._looks_in_step(),
             device=self._device,
         )
 
@@ -156,7 +208,7 @@ class LearnerRank:
 
     def logprobs(self, tokens: Sequence[int]) -> tuple[float, ...]:
         """Entry t: log-probability of tokens[t + 1] given those before it, at temperature 1."""
-        return next_token_logprobs(self._logits(), tuple(tokens), device=self._device)
+        return next_token_logprobs(self._forward(), tuple(tokens), device=self._device)
 
     def version(self) -> WeightVersion | None:
         """Name of the weights held now; None on other ranks than 0."""
@@ -173,39 +225,97 @@ class LearnerRank:
         return self._bundled()
 
     def save(self, folder: Path) -> None:
-        """Write model, optimizer, counters and random state: see checkpoint.py."""
-        _, engine = self._begun()
-        weights = self._copy_weights()
-        if self._rank == 0:
-            checkpoint.save_model(
-                folder, weights, model=self._model, tokenizer=load_tokenizer(self._student)
+        """Write models, optimizers, counters and random state: see checkpoint.py."""
+        self._begun()
+        self._save_weights(folder)
+        for name, engine in self._engines().items():
+            checkpoint.save_optimizer(
+                folder,
+                engine.optimizer_state(),
+                model=name,
+                rank=self._rank,
+                ranks=self._layout.ranks,
             )
-            if self._reference is not None:
-                checkpoint.save_reference(folder, _copies(self._reference))
-        on_gpu = self._device.type == "cuda"
-        state = checkpoint.RankState(
+        random_state = checkpoint.RandomState(
+            cpu=torch.get_rng_state(),
+            device=torch.cuda.get_rng_state() if self._device.type == "cuda" else None,
+        )
+        checkpoint.save_random_state(folder, random_state, rank=self._rank)
+
+    def _save_weights(self, folder: Path) -> None:
+        first = self._rank == 0
+        weights = _copies(self._model, keep=first)
+        adapted = None if self._lora is None else _copies(self._model, own_weights, keep=first)
+        critic = None
+        if self._critic is not None:
+            critic = _copies(self._critic.model, own_weights, keep=first)
+        version = self.version()
+        if version is None:
+            return
+        checkpoint.save_model(
+            folder, weights, model=self._model, tokenizer=load_tokenizer(self._student)
+        )
+        if adapted is not None:
+            checkpoint.save_weights(folder, "adapted", adapted)
+        if critic is not None:
+            checkpoint.save_weights(folder, "critic", critic)
+        if self._reference is not None:
+            checkpoint.save_weights(folder, "reference", _copies(self._reference))
+        counters = checkpoint.Counters(
             step=self._step,
             stage_step=self._stage_step,
-            optimizer=engine.optimizer_state(),
-            random_cpu=torch.get_rng_state(),
-            random_device=torch.cuda.get_rng_state() if on_gpu else None,
+            version=version,
+            # As it has become: memory may have run out, and will not have after a resume.
+            layout=replace(self._layout, micro_batch_tokens=self._budget.tokens),
         )
-        checkpoint.save_rank(folder, state, rank=self._rank, layout=self._layout)
+        checkpoint.save_counters(folder, counters)
 
-    def restore(self, folder: Path) -> None:
-        """Go on from a folder written by `save`, in a stage with the same settings."""
+    def restore(self, folder: Path) -> str | None:
+        """Go on from a folder written by `save`, in a stage with the same settings, on any number
+        of ranks at any ZeRO stage; returns a sentence where rounding will differ by that.
+        """
         stage, _ = self._begun()
-        state = checkpoint.load_rank(folder, rank=self._rank, layout=self._layout)
-        if stage.keep_reference:
-            self._reference = self._frozen(checkpoint.load_reference(folder))
+        counters = checkpoint.load_counters(folder)
+        note = checkpoint.changes(counters.layout, self._layout)
+        if self._needs_copy(stage):
+            weights = checkpoint.load_weights(folder, "reference", needed_by="rl.kl_coefficient")
+            self._reference = self._frozen(weights)
         self._replace_model(str(folder))
-        self._engine = self._make_engine(stage)
-        self._engine.load_optimizer_state(state.optimizer)
-        self._step, self._stage_step = state.step, state.stage_step
+        if self._lora is not None:
+            self._adapt(self._model)
+            weights = checkpoint.load_weights(folder, "adapted", needed_by="learner.lora.rank")
+            set_weights(self._model, weights)
+        self._engine = self._make_engine(PolicyModel(self._model), stage)
+        if stage.critic:
+            self._drop_critic()
+            weights = checkpoint.load_weights(folder, "critic", needed_by="rl.algorithm")
+            self._critic = self._restored_critic(stage, weights)
+        for name, engine in self._engines().items():
+            with checkpoint.SavedOptimizer(folder, model=name) as saved:
+                engine.load_optimizer_state(saved)
+        self._step, self._stage_step = counters.step, counters.stage_step
         self._bundle = None
-        torch.set_rng_state(state.random_cpu)
-        if state.random_device is not None:
-            torch.cuda.set_rng_state(state.random_device)
+        self._set_random_state(checkpoint.load_random_state(folder, rank=self._rank))
+        return note
+
+    def _engines(self) -> dict[str, Engine]:
+        """Every model that is trained, by the name that its optimizer's files have."""
+        _, engine = self._begun()
+        return {"policy": engine} | ({"critic": self._critic} if self._critic is not None else {})
+
+    def _restored_critic(self, stage: StageSettings, weights: dict[str, torch.Tensor]) -> Engine:
+        language_model = self._load(self._student)
+        self._adapt(language_model)
+        model = ValueModel(language_model)
+        set_weights(model, weights)
+        return self._make_engine(model, stage)
+
+    def _set_random_state(self, state: checkpoint.RandomState | None) -> None:
+        if state is None:  # a rank that is new
+            return
+        torch.set_rng_state(state.cpu)
+        if state.device is not None and self._device.type == "cuda":
+            torch.cuda.set_rng_state(state.device)
 
     def load(self, folder: Path | None, step: int) -> None:
         """The weights of a model folder (None: the student's own), before any stage.
@@ -213,6 +323,7 @@ class LearnerRank:
         They get a `step` to be named by: engines refuse to go back to an older one.
         """
         self._replace_model(self._student if folder is None else str(folder))
+        self._drop_critic()
         self._reference = self._stage = None
         self._stage_step = 0
         self._step = step
@@ -237,17 +348,39 @@ class LearnerRank:
             schedule=stage.optimizer.schedule,
         )
 
-    def _score(self, logits: Logits, shard: Shard, temperature: float) -> Columns:
-        return score(
-            logits,
+    def _critic_step(self, config: RLConfig, shard: Shard) -> CriticReport | None:
+        if self._critic is None or shard.returns is None:
+            return None
+        return critic_step(
+            self._critic,
             shard,
-            temperature=temperature,
-            max_tokens=self._micro_batch_tokens,
+            clip=config.value_clip,
+            learning_rate=config.critic_learning_rate,
+            budget=self._budget,
             device=self._device,
         )
 
-    def _logits(self) -> Logits:
-        return model_logits(self._model) if self._engine is None else self._engine.logits
+    def _score_reference(self, shard: Shard, temperature: float) -> Columns:
+        if self._lora is None:
+            return self._score(PolicyModel(self._reference), shard, temperature)
+        with without_adapters(self._model):
+            return self._score(self._forward(), shard, temperature)
+
+    def _score(self, forward: Forward, shard: Shard, temperature: float) -> Columns:
+        return score(
+            forward,
+            shard,
+            temperature=temperature,
+            budget=self._budget,
+            in_step=self._looks_in_step(),
+            device=self._device,
+        )
+
+    def _forward(self) -> Forward:
+        return PolicyModel(self._model) if self._engine is None else self._engine.forward
+
+    def _looks_in_step(self) -> bool:
+        return self._engine is not None and self._engine.looks_in_step
 
     def _bundled(self) -> WeightBundle | None:
         """Packed once for each step: `version` and `weights` speak of the same bytes."""
@@ -264,12 +397,33 @@ class LearnerRank:
     def _copy_weights(self) -> dict[str, torch.Tensor]:
         return _copies(self._model)
 
-    def _make_engine(self, stage: StageSettings) -> Engine:
+    def _make_critic(self, stage: StageSettings, weights: dict[str, torch.Tensor]) -> Engine:
+        """Its backbone begins as the policy's."""
+        model = self._load(self._student)
+        set_weights(model, weights)
+        self._adapt(model)
+        return self._make_engine(ValueModel(model), stage)
+
+    def _adapt(self, model: Any) -> None:
+        if self._lora is not None:
+            seed = derive_seed(self._seed, "adapters", self._step - self._stage_step)
+            add_adapters(model, self._lora, seed=seed)
+
+    def _needs_copy(self, stage: StageSettings) -> bool:
+        """Where adapters learn, the frozen base is the reference."""
+        return stage.keep_reference and self._lora is None
+
+    def _drop_critic(self) -> None:
+        if self._critic is not None:
+            self._critic.destroy()
+        self._critic = None
+
+    def _make_engine(self, model: Any, stage: StageSettings) -> Engine:
         return Engine(
-            self._model,
+            model,
             zero_stage=self._layout.zero_stage,
             dtype=self._dtype,
-            world_size=self._layout.world_size,
+            world_size=self._layout.ranks,
             weight_decay=stage.optimizer.weight_decay,
             max_grad_norm=stage.optimizer.max_grad_norm,
         )
@@ -287,16 +441,22 @@ class LearnerRank:
             dtype=self._dtype,
             device=self._device,
             gradient_checkpointing=self._gradient_checkpointing,
+            attention=self._attention,
         )
 
     def _frozen(self, weights: dict[str, torch.Tensor]) -> Any:
         """A whole copy on every rank, whatever the ZeRO stage."""
         model = load_model(
-            self._student, dtype=self._dtype, device=self._device, gradient_checkpointing=False
+            self._student,
+            dtype=self._dtype,
+            device=self._device,
+            gradient_checkpointing=False,
+            attention=self._attention,
         )
         set_weights(model, weights)
         return model.requires_grad_(False)
 
 
-def _copies(model: Any) -> dict[str, torch.Tensor]:
-    return {name: weight.to("cpu", copy=True) for name, weight in named_weights(model)}
+def _copies(model: Any, walk: Walk = named_weights, *, keep: bool = True) -> Weights:
+    """`keep=False` only walks through: gathering needs every rank."""
+    return {name: weight.to("cpu", copy=True) for name, weight in walk(model) if keep}

@@ -78,5 +78,8 @@ class PolicyLoss:
         )
 
 
-def sft_hooks(config: SFTConfig) -> SFTMethod:
+def sft_hooks(config: SFTConfig | RLConfig) -> SFTMethod:
+    """The method of an SFT stage; in RL methods act on the driver, and this one does nothing."""
+    if isinstance(config, RLConfig):
+        return SFTMethod()
     return sft_method(config.method, config.options)

@@ -7,11 +7,11 @@ import time
 import torch
 
 from learners.accumulate import accumulate
+from learners.budget import Budget
 from learners.engine import Engine
 from learners.forward import trained_tokens
 from learners.metrics import SFTReport
 from learners.packing import Shard
-from tailor_rl.algorithms.logprobs import token_logprobs
 from tailor_rl.methods.hooks import SFTMethod
 
 
@@ -21,7 +21,7 @@ def sft_step(
     *,
     method: SFTMethod,
     learning_rate: float,
-    max_tokens: int,
+    budget: Budget,
     device: torch.device,
 ) -> SFTReport:
     """Update the weights by this rank's share of a batch. Collective.
@@ -30,11 +30,10 @@ def sft_step(
     temperature 1; with no method that of the cross-entropy.
     """
     start = time.perf_counter()
-    losses: list[torch.Tensor] = []
 
-    def loss_of(micro: Shard) -> torch.Tensor:
-        tokens = trained_tokens(engine.logits, micro, device=device)
-        logprobs = token_logprobs(tokens.logits, tokens.targets, temperature=1.0)
+    def loss_of(micro: Shard) -> tuple[torch.Tensor, torch.Tensor]:
+        tokens = trained_tokens(engine.forward, micro, temperature=1.0, device=device)
+        logprobs = tokens.logprobs
         behaviour = tokens.must(micro, "rollout_logprobs")
         token_losses = -logprobs
         factors = method.token_weights(logprobs.detach(), behaviour, tokens.sequences)
@@ -45,15 +44,15 @@ def sft_step(
             token_losses = token_losses + extra
         weights = tokens.must(micro, "weights")
         # Reported as plain cross-entropy, so that methods can be compared by it.
-        losses.append(-(weights * logprobs).sum().detach())
-        return (weights * token_losses).sum()
+        return (weights * token_losses).sum(), -(weights * logprobs).sum().detach()
 
-    accumulate(engine, shard, loss_of=loss_of, max_tokens=max_tokens, device=device)
-    loss = float(torch.stack(losses).sum())
+    done = accumulate(engine, shard, loss_of=loss_of, budget=budget, device=device)
+    loss = float(torch.stack(done.measured).sum())
     return SFTReport(
         loss=loss,
         grad_norm=engine.step(learning_rate),
         learning_rate=learning_rate,
         num_trained_tokens=shard.num_trained_tokens,
+        passes=done.passes,
         seconds=time.perf_counter() - start,
     )

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from learners.forward import Logits
-from tailor_rl.algorithms.logprobs import token_logprobs
+from learners.forward import Forward, token_row_logprobs
 from tailor_rl.types import WeightVersion
 from tailor_rl.weights import PackedTensor, WeightBundle, combined_checksum, pack
 
@@ -26,12 +25,10 @@ def canary_tokens(vocabulary: int) -> tuple[int, ...]:
 
 @torch.no_grad()
 def next_token_logprobs(
-    logits: Logits, tokens: tuple[int, ...], *, device: torch.device
+    forward: Forward, tokens: tuple[int, ...], *, device: torch.device
 ) -> tuple[float, ...]:
     """Entry t: log-probability of tokens[t + 1] given those before it, at temperature 1."""
-    row = torch.tensor(tokens, device=device)
-    logits_TV = logits(input_ids=row[None], use_cache=False)[0, :-1]
-    return tuple(token_logprobs(logits_TV, row[1:], temperature=1.0).tolist())
+    return tuple(token_row_logprobs(forward, tokens, device=device).tolist())
 
 
 def pack_all(weights: Iterable[tuple[str, torch.Tensor]], *, keep: bool) -> dict[str, PackedTensor]:

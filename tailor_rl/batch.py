@@ -21,14 +21,27 @@ class _Row:
     prompt: Sequence[int]
     completion: Sequence[int]
     rollout_logprobs: Sequence[float]
+    given: int = 0  # tokens at the beginning of the completion that are not trained on
 
 
-def collate_groups(groups: Sequence[Group]) -> Batch:
+def collate_groups(groups: Sequence[Group], *, learn_given: bool = False) -> Batch:
     """Every rollout of every group as one sequence, in order; advantages are zeros as yet.
 
-    Raises ValueError when there is nothing to collate.
+    Tokens that were given to a rollout are no choice of the policy: they are in the mask only where
+    `learn_given`. Raises ValueError when there is nothing to collate.
     """
-    return _pad([_rollout_row(rollout) for group in groups for rollout in group.rollouts])
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    return _pad([_rollout_row(rollout, learn_given=learn_given) for rollout in rollouts])
+
+
+def given_mask(batch: Batch, groups: Sequence[Group]) -> np.ndarray:
+    """(B, T) bool: the tokens that were given to the rollouts of a batch of these groups."""
+    mask_BT = np.zeros(batch.mask.shape, dtype=np.bool_)
+    rollouts = (rollout for group in groups for rollout in group.rollouts)
+    for row, rollout in enumerate(rollouts):
+        start = len(rollout.prompt_ids)
+        mask_BT[row, start : start + rollout.given] = True
+    return mask_BT
 
 
 def joined(first: Batch, second: Batch) -> Batch:
@@ -77,7 +90,7 @@ def collate_demonstrations(demonstrations: Sequence[Demonstration], tokens: Toke
     return _pad(rows)
 
 
-def _rollout_row(rollout: Rollout) -> _Row:
+def _rollout_row(rollout: Rollout, *, learn_given: bool) -> _Row:
     if len(rollout.rollout_logprobs) != len(rollout.token_ids):
         raise ValueError(
             f"a rollout of {rollout.problem_id} has {len(rollout.token_ids)} tokens "
@@ -87,6 +100,7 @@ def _rollout_row(rollout: Rollout) -> _Row:
         prompt=rollout.prompt_ids,
         completion=rollout.token_ids,
         rollout_logprobs=rollout.rollout_logprobs,
+        given=0 if learn_given else rollout.given,
     )
 
 
@@ -107,6 +121,6 @@ def _pad(rows: Sequence[_Row]) -> Batch:
             raise ValueError("a prompt needs at least one token: nothing predicts the first one")
         start, end = len(row.prompt), int(lengths[i])
         batch.tokens[i, :end] = [*row.prompt, *row.completion]
-        batch.mask[i, start:end] = True
+        batch.mask[i, start + row.given : end] = True
         batch.rollout_logprobs[i, start:end] = row.rollout_logprobs
     return batch

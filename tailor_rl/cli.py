@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from tailor_rl import cli_dataset, cli_examine, cli_primitives, cli_run
+from tailor_rl import cli_dataset, cli_examine, cli_export, cli_primitives, cli_run
 from tailor_rl.cli_words import (
     RUNS_DIR,
     ConfigArgument,
@@ -41,6 +41,7 @@ app.add_typer(student_app, name="student")
 app.add_typer(cli_primitives.app, name="primitives")
 app.add_typer(cli_dataset.app, name="dataset")
 cli_examine.add_commands(app)
+app.command()(cli_export.export)
 
 
 @app.command()

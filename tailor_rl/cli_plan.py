@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tailor_rl.config.algorithms import algorithm_in_words
 from tailor_rl.config.forecast import forecast
+from tailor_rl.config.memory import memory_lines
 from tailor_rl.config.needs import asks_teachers, needed_teachers
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.config.teachers import hosted_teachers
@@ -28,12 +30,14 @@ def plan_lines(config: RunConfig, splits: Sequence[str], machine: Machine | None
         f"learner ranks    {learner.ranks} x {_share(learner.gpus_per_rank, learner.threads)}, "
         f"ZeRO stage {learner.zero_stage}",
         *_hosted_lines(config),
+        *memory_lines(config, machine),
         f"rollouts         about {cost.rollouts:,}: {cost.attempt_rollouts:,} attempts, "
         f"{cost.sampled_rollouts:,} written for the set, {cost.rl_rollouts:,} in RL, "
         f"{cost.evaluation_rollouts:,} to evaluate",
         f"SFT              {cost.demonstrations:,} demonstrations, about {cost.sft_steps:,} steps",
         f"RL               {config.rl.num_steps:,} steps of {config.rl.groups_per_step} groups x "
         f"{config.rl.group_size}",
+        f"                 {algorithm_in_words(config.rl)}",
     ]
     return lines + _teacher_lines(config, least, most)
 

@@ -74,7 +74,7 @@ async def reinforce(kit: Kit, examiner: Examiner) -> WeightVersion:
     if start.step == 0:
         await examiner.before_rl(weights, stage="sft" if journal.finished("sft") else "base")
     lesson = open_lesson(kit, start)
-    async with open_stream(kit, start, weights=weights) as stream:
+    async with open_stream(kit, start, lesson, weights=weights) as stream:
         for step in range(start.step + 1, cfg.num_steps + 1):
             record = StepRecord(journal, step=step)
             mix = lesson.mix(step)
@@ -86,8 +86,8 @@ async def reinforce(kit: Kit, examiner: Examiner) -> WeightVersion:
             record.learned(learnt)
             with record.phase("sync"):
                 weights = await sync_weights(learner, kit.pool)
-            stream.advance(weights)
-            record.write(stream.generated)
+            stream.advance(weights, idle=not lesson.mix(step + 1).policy)
+            record.write(stream.generated if groups else [])
             journal.progress(step, cfg.num_steps)
             await examiner.validate(weights, step=step)
             await save_if_due(

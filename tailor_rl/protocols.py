@@ -14,6 +14,7 @@ import numpy as np
 from tailor_rl.types import (
     Batch,
     Demonstration,
+    Draw,
     Evaluation,
     Grade,
     Problem,
@@ -178,9 +179,19 @@ class RolloutPool(Protocol):
     """N rollout engines behind one queue."""
 
     async def generate(
-        self, problem: Problem, *, num: int, sampling: Sampling, seed: int
+        self,
+        problem: Problem,
+        *,
+        num: int,
+        sampling: Sampling,
+        seed: int,
+        draws: Sequence[Draw] | None = None,
     ) -> tuple[Rollout, ...]:
-        """`num` completions of one problem. Sample i draws with the seed (seed, i)."""
+        """`num` completions of one problem. Sample i draws with the seed (seed, i).
+
+        `draws`, one a completion, says what each begins with and how it is drawn; the k-th plain
+        one is the k-th without `draws`. `max_tokens` counts given tokens too.
+        """
         ...
 
     async def receive(self, version: WeightVersion, channel: WeightChannel) -> None:
@@ -213,9 +224,9 @@ class Learner(Protocol):
         """What the SFT method's `features` says of each sequence: float32 (B, F)."""
         ...
 
-    async def logprobs_of(self, folder: Path, batch: Batch) -> np.ndarray:
-        """Log-probabilities of the trained tokens under the model in `folder`, at temperature 1:
-        float32 (B, T).
+    async def logprobs_of(self, folder: Path | None, batch: Batch) -> np.ndarray:
+        """Log-probabilities of the trained tokens under the model in `folder` (None: the student's
+        own, before any training), at temperature 1: float32 (B, T).
         """
         ...
 
@@ -243,8 +254,12 @@ class Learner(Protocol):
         """
         ...
 
-    async def restore(self, folder: Path) -> None:
-        """Go on from a folder written by `save`, optimizer and all; after begin_sft or begin_rl."""
+    async def restore(self, folder: Path) -> str | None:
+        """Go on from a folder written by `save`, optimizer and all; after begin_sft or begin_rl.
+
+        Returns a sentence on what keeps the run from going on bit for bit, such as another number
+        of ranks; None: nothing does.
+        """
         ...
 
     async def load(self, folder: Path | None, *, step: int) -> None:
@@ -299,6 +314,12 @@ class Journal(Protocol):
     def rewind(self, name: str, *, stage: str, step: int) -> None:
         """Drop rows of NAME.jsonl whose "stage" is `stage` and whose "step" is beyond `step`
         (before RL goes on).
+        """
+        ...
+
+    def rewind_ledger(self, stage: str, checkpoint: Checkpoint | None) -> None:
+        """What the stage, and validation within it, spent after a checkpoint (None: at all) moves
+        to the ledger's row "STAGE_lost": it will be spent again.
         """
         ...
 
@@ -362,7 +383,13 @@ class Journal(Protocol):
         """
         ...
 
-    def prune_checkpoints(self, prefix: str, *, keep: int) -> None: ...
+    def named_checkpoint(self, name: str) -> Checkpoint | None:
+        """checkpoints/NAME, if it is there and its manifest verifies."""
+        ...
+
+    def prune_checkpoints(self, prefix: str, *, keep: int, best: int | None = None) -> None:
+        """Keep the `keep` highest steps of the prefix, and that of step `best`."""
+        ...
 
 
 class Screen(Protocol):

@@ -10,7 +10,8 @@ A slot is held from the start of a group until it is discarded, or until the `ad
 was taken. At most (max_lag + 1) * groups_per_step slots exist, and groups are taken in the order
 they were started; so a group is taken at most `max_lag` versions after the one it was started with.
 Nothing is ever dropped for being stale: that would favour short, easy problems. `max_lag=0` is
-synchronous training.
+synchronous training. No group is started for a step that takes none (`idle`), but those in flight
+then wait one version longer.
 
 Knows nothing about learners, advantages or files.
 """
@@ -24,6 +25,7 @@ from typing import Self
 
 from tailor_rl.errors import TailorError
 from tailor_rl.grading import grade_rollouts
+from tailor_rl.methods.hooks import RLMethod
 from tailor_rl.protocols import Grader, RolloutPool, Task
 from tailor_rl.seeds import derive_seed
 from tailor_rl.types import Group, Sampling, WeightVersion
@@ -47,7 +49,7 @@ class Spent:
             groups=self.groups + 1,
             uninformative_groups=self.uninformative_groups + (not group.informative),
             rollouts=self.rollouts + len(group.generated),
-            generated_tokens=self.generated_tokens + sum(len(r.token_ids) for r in group.generated),
+            generated_tokens=self.generated_tokens + sum(r.num_drawn for r in group.generated),
             truncated=self.truncated + sum(r.finish_reason == "length" for r in group.generated),
             ungraded=self.ungraded + len(group.ungraded),
         )
@@ -57,11 +59,12 @@ class GroupStream:
     """Groups of rollouts of the train split, from group number `position` on.
 
     Group `order` is `group_size` rollouts of train problem `order`, drawn with a seed from (seed,
-    order): a stream that goes on at `position` makes the same groups as one that never stopped.
+    order): a stream that goes on at `position` makes the same groups as one that never stopped. A
+    method may choose other problems, and how rollouts are drawn.
 
     Args:
-        num_groups: how many groups will be taken in all: near the end no more are started than
-        needed. version: the weights the engines hold now.
+        num_groups: how many groups will be taken in all, at most: near the end no more are started
+        than needed. version: the weights the engines hold now. idle: as in `advance`.
         position, spent: as another stream's properties of that name said when the run was saved.
     """
 
@@ -81,6 +84,8 @@ class GroupStream:
         version: WeightVersion,
         position: int = 0,
         spent: Spent | None = None,
+        method: RLMethod | None = None,
+        idle: bool = False,
     ) -> None:
         self._task = task
         self._pool = pool
@@ -90,6 +95,8 @@ class GroupStream:
         self._dynamic_sampling = dynamic_sampling
         self._sampling = sampling
         self._seed = seed
+        self._method = method or RLMethod()
+        self._idle = idle
         self._versions = [version.step]
         self._position = position
         self._next_order = position
@@ -148,6 +155,7 @@ class GroupStream:
             group = await self._next()
             self._generated.append(group)
             self._spent = self._spent.plus(group)
+            self._method.saw(group)
             if not self._discards(group):
                 taken.append(group)
                 self._taken += 1
@@ -155,11 +163,16 @@ class GroupStream:
                 raise self._nothing_to_learn()
         return taken
 
-    def advance(self, version: WeightVersion) -> None:
-        """The engines hold `version` now: the slots of the groups taken before are free again."""
-        self._versions.append(version.step)
+    def advance(self, version: WeightVersion, *, idle: bool = False) -> None:
+        """The engines hold `version` now: the slots of the groups taken before are free again.
+
+        `idle`: the next step takes no groups, so none are started before the next `advance`.
+        """
+        if version.step != self._versions[-1]:  # a step without an update makes no new one
+            self._versions.append(version.step)
         self._wanted -= self._taken
         self._taken = 0
+        self._idle = idle
         self._admit()
 
     async def _next(self) -> Group:
@@ -176,6 +189,8 @@ class GroupStream:
             await asyncio.wait(open_tasks, return_when=asyncio.FIRST_COMPLETED)
 
     def _admit(self) -> None:
+        if self._idle:
+            return
         limit = min(self._slots, self._wanted)
         while len(self._running) - self._discarded + self._taken < limit:
             order = self._next_order
@@ -183,12 +198,18 @@ class GroupStream:
             self._next_order += 1
 
     async def _produce(self, order: int) -> Group:
-        problem = self._task.problem("train", order)
+        problem = self._task.problem("train", self._method.problem(order))
         rollouts = await self._pool.generate(
             problem,
             num=self._group_size,
             sampling=self._sampling,
             seed=derive_seed(self._seed, "rl", order),
+            draws=self._method.draws(
+                order,
+                problem,
+                group_size=self._group_size,
+                seed=derive_seed(self._seed, "draws", order),
+            ),
         )
         graded = await grade_rollouts(self._grader, problem, rollouts)
         group = Group(

@@ -93,13 +93,27 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Draw:
+    """How one rollout of a group is drawn: after `prefix`, tokens that begin the completion and are
+    given, at `temperature` (None: the recipe's).
+
+    At another temperature than the recipe's a rollout is off-policy: ratios to what the engine
+    reported then start away from 1.
+    """
+
+    prefix: tuple[int, ...] = ()
+    temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
     """One sampled completion, token ids in and token ids out, with the weight versions that
     produced it.
 
     `rollout_logprobs[t]` is the log-probability of `token_ids[t]` under the distribution it was
     drawn from (temperature applied), as computed by the engine. `token_ids` ends with the
-    end-of-turn token when `finish_reason` is "stop".
+    end-of-turn token when `finish_reason` is "stop". The first `given` of them were put into the
+    policy's mouth (see `Draw`); of those `rollout_logprobs` is 0: nothing was left to chance.
     """
 
     problem_id: str
@@ -110,6 +124,12 @@ class Rollout:
     finish_reason: FinishReason
     first_version: int  # optimizer step of the weights at the first token
     last_version: int  # ... and at the last token
+    given: int = 0
+
+    @property
+    def num_drawn(self) -> int:
+        """Tokens that the engine generated: what a rollout costs."""
+        return len(self.token_ids) - self.given
 
 
 @dataclass(frozen=True, slots=True)

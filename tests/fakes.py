@@ -8,6 +8,7 @@ data in the same order. Every call passes `Fault.point`, where a test can kill t
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
 import hashlib
 import json
@@ -41,6 +42,7 @@ from tailor_rl.teachers.prompts import (
 from tailor_rl.types import (
     Batch,
     Demonstration,
+    Draw,
     Evaluation,
     Grade,
     GradeFailure,
@@ -214,7 +216,13 @@ class FakePool:
         self.fail: set[str] = set()
 
     async def generate(
-        self, problem: Problem, *, num: int, sampling: Sampling, seed: int
+        self,
+        problem: Problem,
+        *,
+        num: int,
+        sampling: Sampling,
+        seed: int,
+        draws: Sequence[Draw] | None = None,
     ) -> tuple[Rollout, ...]:
         self._fault.point("pool.generate")
         self.started.append(problem.id)
@@ -231,24 +239,33 @@ class FakePool:
         finally:
             self.num_open -= 1
         texts = [problem.answer if rng.random() < skill else "unknown" for _ in range(num)]
-        return tuple(self._rollout(problem, text, first_version, sampling) for text in texts)
+        return tuple(
+            self._rollout(problem, text, first_version, sampling, draw.prefix)
+            for text, draw in zip(texts, draws or [Draw()] * num, strict=True)
+        )
 
     def _rollout(
-        self, problem: Problem, text: str, first_version: int, sampling: Sampling
+        self,
+        problem: Problem,
+        text: str,
+        first_version: int,
+        sampling: Sampling,
+        prefix: tuple[int, ...] = (),
     ) -> Rollout:
         tokens = FakeTokens()
-        token_ids = tokens.encode_completion(text)
+        token_ids = (*prefix, *tokens.encode_completion(text)[len(prefix) :])
         cut = len(token_ids) > sampling.max_tokens
         token_ids = token_ids[: sampling.max_tokens]
         return Rollout(
             problem_id=problem.id,
             prompt_ids=tokens.encode_prompt(problem.prompt),
             token_ids=token_ids,
-            rollout_logprobs=tuple(-0.5 for _ in token_ids),
+            rollout_logprobs=tuple(0.0 if i < len(prefix) else -0.5 for i in range(len(token_ids))),
             text=tokens.decode(token_ids),
             finish_reason="length" if cut else "stop",
             first_version=first_version,
             last_version=self.step,
+            given=len(prefix),
         )
 
     async def receive(self, version: WeightVersion, channel: WeightChannel) -> None:
@@ -295,7 +312,7 @@ class FakeLearner:
     async def sft_features(self, batch: Batch) -> np.ndarray:
         return batch.lengths[:, None].astype(np.float32)
 
-    async def logprobs_of(self, folder: Path, batch: Batch) -> np.ndarray:
+    async def logprobs_of(self, folder: Path | None, batch: Batch) -> np.ndarray:
         return np.where(batch.mask, np.float32(-1.0), np.float32(0.0))
 
     async def score(self, batch: Batch) -> Scores:
@@ -319,7 +336,8 @@ class FakeLearner:
         self.checksum = hashlib.sha256(repr(told).encode()).hexdigest()[:16]
         self.step += 1
         self.skill = min(self.skill + gain, 0.9)
-        return Update(step=self.step, metrics={"loss": 1.0 / self.step, "seconds": 0.5})
+        metrics = {"loss": 1.0 / self.step, "grad_norm": 2.0 / self.step, "seconds": 0.5}
+        return Update(step=self.step, metrics=metrics)
 
     async def version(self) -> WeightVersion:
         return WeightVersion(step=self.step, checksum=self.checksum)
@@ -330,8 +348,10 @@ class FakeLearner:
 
     async def load(self, folder: Path | None, *, step: int) -> None:
         self._fault.point("learner.load")
-        assert folder is None
         self.step, self.skill, self.checksum = step, self._student, "student"
+        if folder is not None:
+            state = json.loads((folder / "learner.json").read_text())
+            self.skill, self.checksum = state["skill"], state["checksum"]
         self.stage = self.reference = ""
 
     async def save(self, folder: Path) -> None:
@@ -361,6 +381,7 @@ class Records:
         self.started: list[str] = []
         self.said: list[str] = []
         self.ledger: dict[str, dict[str, float]] = {}
+        self.ledger_at: dict[str, dict[str, dict[str, float]]] = {}  # the start of a stage
         self.pages: dict[str, str] = {}
         self.published: list[tuple[int, str]] = []
         self.inside: dict[str, Records] = {}
@@ -380,6 +401,7 @@ class FakeJournal:
     def start(self, stage: str) -> None:
         assert stage not in self.records.finished, f"{stage} is repeated"
         self._fault.point(f"start {stage}")
+        self.records.ledger_at.setdefault(stage, copy.deepcopy(self.records.ledger))
         self.records.started.append(stage)
 
     def finish(self, stage: str) -> None:
@@ -407,6 +429,18 @@ class FakeJournal:
         rows = self.records.files.get(name, [])
         kept = [row for row in rows if row["stage"] != stage or row["step"] <= step]
         self.records.files[name] = kept
+
+    def rewind_ledger(self, stage: str, checkpoint: Checkpoint | None) -> None:
+        self._fault.point(f"rewind the ledger of {stage}")
+        if stage not in self.records.ledger_at:
+            return
+        then = self.records.ledger_at[stage] if checkpoint is None else checkpoint.state["ledger"]
+        for each in (stage, "validation"):
+            before, now = then.get(each, {}), self.records.ledger.get(each, {})
+            lost = {name: n - before.get(name, 0) for name, n in now.items()}
+            if any(lost.values()):
+                self.spend(f"{each}_lost", lost)
+                self.records.ledger[each] = dict(before)
 
     def metrics(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
         assert not {"stage", "step"} & set(metrics)
@@ -455,7 +489,7 @@ class FakeJournal:
         self._fault.point(f"checkpoint {name}")
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
-        saved = json.loads(json.dumps(dict(state)))
+        saved = json.loads(json.dumps({**state, "ledger": self.records.ledger}))
         self.records.checkpoints[name] = Checkpoint(step=step, folder=final, state=saved)
         self._fault.point(f"checkpoint {name} made")
         return final
@@ -464,11 +498,16 @@ class FakeJournal:
         found = [c for name, c in self.records.checkpoints.items() if name.startswith(prefix)]
         return max(found, key=lambda checkpoint: checkpoint.step, default=None)
 
-    def prune_checkpoints(self, prefix: str, *, keep: int) -> None:
+    def named_checkpoint(self, name: str) -> Checkpoint | None:
+        return self.records.checkpoints.get(name)
+
+    def prune_checkpoints(self, prefix: str, *, keep: int, best: int | None = None) -> None:
+        self._fault.point(f"prune {prefix}")
         names = [name for name in self.records.checkpoints if name.startswith(prefix)]
         names.sort(key=lambda name: self.records.checkpoints[name].step)
-        for name in names[:-keep]:
-            del self.records.checkpoints[name]
+        for name in names[: len(names) - keep]:
+            if self.records.checkpoints[name].step != best:
+                del self.records.checkpoints[name]
 
 
 def _adapter(kind: type[Row]) -> TypeAdapter[Row]:

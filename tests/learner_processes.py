@@ -77,6 +77,7 @@ class RankProcesses:
         return self.handles
 
     async def all(self, method: str, *args: Any, **kwargs: Any) -> list[Any]:
+        """Of every rank; "do" calls a module's function with the rank and the other arguments."""
         own = [{"rank": i} if method == "new" else {} for i in range(len(self.handles))]
         calls = [h.call(method, *args, **kwargs, **own[i]) for i, h in enumerate(self.handles)]
         return list(await asyncio.gather(*calls))
@@ -99,7 +100,11 @@ def _serve(pipe: Connection) -> None:
             if method == "new":
                 rank, value = LearnerRank(*args, **kwargs), None
             elif method == "first_moments":
-                value = _first_moments(rank)
+                value = _first_moments(rank._engine, zero_stage=rank._layout.zero_stage)
+            elif method == "do":
+                value = args[0](rank, *args[1:])
+            elif method == "critic_moments":
+                value = _first_moments(rank._critic, zero_stage=rank._layout.zero_stage)
             else:
                 value = getattr(rank, method)(*args, **kwargs)
             pipe.send((True, value))
@@ -107,14 +112,18 @@ def _serve(pipe: Connection) -> None:
             pipe.send((False, traceback.format_exc()))
 
 
-def _first_moments(rank: Any) -> dict[str, np.ndarray]:
-    """Adam's first moments, whole, by parameter: after a step, a tenth of the clipped gradient."""
+def _first_moments(engine: Any, *, zero_stage: int) -> dict[str, np.ndarray]:
+    """Adam's first moments, whole, by trained parameter: after a step, a tenth of the clipped
+    gradient.
+    """
     from deepspeed.utils import safe_get_full_optimizer_state
 
     moments = {}
-    for name, parameter in rank._engine.model.named_parameters():
-        if rank._layout.zero_stage == 0:
-            moment = rank._engine._engine.basic_optimizer.state[parameter]["exp_avg"]
+    for name, parameter in engine.model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        if zero_stage == 0:
+            moment = engine._engine.basic_optimizer.state[parameter]["exp_avg"]
         else:
             moment = safe_get_full_optimizer_state(parameter, "exp_avg")
         moments[name] = moment.detach().float().numpy().copy()

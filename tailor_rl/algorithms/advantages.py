@@ -16,7 +16,9 @@ def group_advantages(rewards_G: Sequence[float] | np.ndarray, *, eps: float = EP
     """How much better each rollout did than its group: A_i = (R_i - mean(R)) / (std(R) + eps).
 
     DeepSeekMath (arXiv 2402.03300) section 4.1.2 and DAPO (arXiv 2503.14476) equation 9. `std` is
-    that of the group itself (divided by G). Equal rewards give exact zeros, not noise over eps.
+    that of the group itself, divided by G: with Bessel's correction, as some others take it, the
+    advantages would be smaller by sqrt((G - 1) / G). Equal rewards give exact zeros, not noise over
+    eps.
 
     Returns float32 (G,). Raises ValueError for an empty group or a reward that is no finite number.
     """
@@ -52,12 +54,16 @@ def maximum_likelihood_advantages(rewards_G: Sequence[float] | np.ndarray) -> np
     """A_i = (R_i - mean(R)) / mean(R): MaxRL (arXiv 2602.02710).
 
     With rewards of 0 and 1 its mean estimates the gradient of log pass-rate instead of that of the
-    pass rate: rare successes count more. A group whose mean reward is not above 0 gives zeros.
+    pass rate: rare successes count more. A group in which no reward is above 0 gives zeros. Where
+    rewards below 0 (a punished length, a KL penalty) would bring the divisor near 0 or beyond, it
+    stays at max(R) / G, what it would be had all others earned nothing: this never touches a group
+    without negative rewards, and bounds the rest.
     """
     rewards = _checked(rewards_G)
-    if rewards.mean() <= 0:
+    if rewards.max() <= 0:
         return np.zeros(rewards.size, dtype=np.float32)
-    return np.asarray(centred_advantages(rewards) / rewards.mean(), dtype=np.float32)
+    divisor = max(rewards.mean(), rewards.max() / rewards.size)
+    return np.asarray(centred_advantages(rewards) / divisor, dtype=np.float32)
 
 
 def per_group(

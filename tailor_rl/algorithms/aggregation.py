@@ -16,7 +16,8 @@ Aggregation = Callable[..., np.ndarray]  # (mask_BT, *, max_tokens) -> weights_B
 def token_mean(mask_BT: np.ndarray, *, max_tokens: int = 0) -> np.ndarray:
     """Every trained token counts the same: w[i, t] = m[i, t] / sum(m).
 
-    The token-level loss of DAPO (arXiv 2503.14476) equation 12, and of supervised fine-tuning.
+    The token-level loss of DAPO (arXiv 2503.14476) equation 12, over the whole batch rather than
+    one group at a time, and the loss of supervised fine-tuning.
     Returns float32 (B, T), summing to 1. Raises ValueError when nothing is trained on.
     """
     _check(mask_BT)

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING, TypeAlias
 
 from tailor_rl.algorithms.ratios import MAX_LOG_RATIO, sequence_means, sequence_sums
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,7 @@ class Bounds:
     high: float
 
 
-Correction = Callable[[torch.Tensor, torch.Tensor, Bounds], torch.Tensor]
+Correction: TypeAlias = "Callable[[torch.Tensor, torch.Tensor, Bounds], torch.Tensor]"
 
 
 def token_truncated(
@@ -55,7 +57,7 @@ def token_masked(
     2510.18855).
     """
     ratio = _exp(log_ratio_N)
-    return torch.where((ratio >= bounds.low) & (ratio <= bounds.high), ratio, 0.0)
+    return ratio.where((ratio >= bounds.low) & (ratio <= bounds.high), 0.0)
 
 
 def sequence_masked(
@@ -80,6 +82,7 @@ class Preset:
     bounds: Bounds
     assumes: str
     needs_recomputed: bool  # weights of a ratio that is in the loss already would count it twice
+    uses_low: bool  # whether the lower bound means anything
 
 
 PRESETS: dict[str, Preset] = {
@@ -88,23 +91,27 @@ PRESETS: dict[str, Preset] = {
         bounds=Bounds(low=0.0, high=2.0),
         assumes="a token's ratio matters, that of the tokens before it does not",
         needs_recomputed=True,
+        uses_low=False,
     ),
     "sequence_is": Preset(
         correct=sequence_truncated,
         bounds=Bounds(low=0.0, high=2.0),
         assumes="ratios multiply to something near 1 over a whole sequence: short answers",
         needs_recomputed=True,
+        uses_low=False,
     ),
     "icepop": Preset(
         correct=token_masked,
         bounds=Bounds(low=0.5, high=5.0),
         assumes="a token far off is noise of the engine, better left out than truncated",
         needs_recomputed=True,
+        uses_low=True,
     ),
     "sequence_mask": Preset(
         correct=sequence_masked,
         bounds=Bounds(low=0.99, high=1.01),
         assumes="a sequence that is off on average came from another policy, and is left out",
         needs_recomputed=False,
+        uses_low=True,
     ),
 }

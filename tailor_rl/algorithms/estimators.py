@@ -80,7 +80,11 @@ def whitened_returns(outcome: Outcome) -> Advantages:
 
 
 def whitened_group_centred(outcome: Outcome) -> Advantages:
-    """R - mean of the group, then normalised over the batch: REINFORCE++-baseline."""
+    """R - mean of the group, then normalised over the tokens of the batch: REINFORCE++-baseline.
+
+    As published: where lengths differ, the mean over tokens is not 0, and a group of equal rewards
+    gets the small advantage that is left when it is taken off.
+    """
     centred = group_centred(outcome).advantages_BT
     return Advantages(whiten(centred, outcome.mask_BT))
 

@@ -1,20 +1,24 @@
 """Estimates of KL(learner || reference) from the tokens that the learner drew, and its coefficient.
 
 Schulman, "Approximating KL divergence" (2020): k1 = log p - log q is unbiased and noisy, k2 is
-biased and quiet, k3 is both unbiased and never negative. As a *loss* their gradients differ: only
-that of k2 is, in expectation, the gradient of the KL; k1's vanishes.
+biased and quiet, k3 is both unbiased and never negative. As a *loss* their gradients differ. In
+expectation that of k1 vanishes, that of k2 is the gradient of KL(learner || reference), and that of
+k3 is the gradient of KL(reference || learner), which leads to the same place by another way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import torch
 
 from tailor_rl.algorithms.ratios import MAX_LOG_RATIO
 
-Estimate = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+if TYPE_CHECKING:
+    import torch
+
+Estimate: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 
 
 def k1(learner_logprobs: torch.Tensor, reference_logprobs: torch.Tensor) -> torch.Tensor:
@@ -37,6 +41,8 @@ def penalties(
     estimate: Estimate, learner_BT: np.ndarray, reference_BT: np.ndarray, *, coefficient: float
 ) -> np.ndarray:
     """coefficient * KL of every token, to be taken off its reward. float32 (B, T)."""
+    import torch
+
     values = estimate(torch.from_numpy(learner_BT), torch.from_numpy(reference_BT))
     return np.asarray(coefficient * values.numpy(), dtype=np.float32)
 
@@ -45,7 +51,8 @@ def adapted(coefficient: float, *, kl: float, target: float, num: int, horizon: 
     """The next coefficient: larger where the KL is above its target.
 
     beta (1 + clip(kl / target - 1, -0.2, 0.2) num / horizon), `num` rollouts having been learnt
-    from: Ziegler et al. (arXiv 1909.08593) section 2.2.
+    from: Ziegler et al. (arXiv 1909.08593) section 2.2. A step of more rollouts than the horizon
+    counts as one horizon: beyond five of them the coefficient would turn negative.
     """
     error = float(np.clip(kl / target - 1.0, -0.2, 0.2))
-    return coefficient * (1.0 + error * num / horizon)
+    return coefficient * (1.0 + error * min(1.0, num / horizon))

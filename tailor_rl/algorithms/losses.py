@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, TypeAlias
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +25,8 @@ class Clips:
     dual: float | None = None
 
 
-Clipping = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Clips], torch.Tensor]
+NO_CLIPS = Clips(low=inf, high=inf)
+Clipping: TypeAlias = "Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Clips], torch.Tensor]"
 
 
 def ppo(
@@ -34,9 +38,9 @@ def ppo(
     10, and the dual clip of Ye et al. (arXiv 1912.09729) equation 5.
     """
     clipped = ratio.clamp(1.0 - clips.low, 1.0 + clips.high)
-    gains = torch.minimum(ratio * advantages, clipped * advantages)
+    gains = (ratio * advantages).minimum(clipped * advantages)
     if clips.dual is not None:
-        gains = torch.where(advantages < 0, torch.maximum(gains, clips.dual * advantages), gains)
+        gains = gains.maximum(clips.dual * advantages).where(advantages < 0, gains)
     return -gains
 
 
@@ -45,7 +49,8 @@ def cispo(
 ) -> torch.Tensor:
     """-sg(clip(r, 1 - low, 1 + high)) A log p: every token keeps a gradient, its weight is clipped.
 
-    CISPO, MiniMax-M1 (arXiv 2506.13585) equations 4 and 5. `low` >= 1 bounds nothing from below.
+    CISPO, MiniMax-M1 (arXiv 2506.13585) equations 4 and 5. `low` >= 1 bounds nothing from below;
+    `dual` is not used: `high` bounds bad tokens as well.
     """
     weight = ratio.detach().clamp(max(0.0, 1.0 - clips.low), 1.0 + clips.high)
     return -weight * advantages * learner_logprobs
@@ -54,7 +59,10 @@ def cispo(
 def unclipped(
     ratio: torch.Tensor, learner_logprobs: torch.Tensor, advantages: torch.Tensor, clips: Clips
 ) -> torch.Tensor:
-    """-r A: REINFORCE (Williams 1992) with importance sampling, and no clip."""
+    """-r A: REINFORCE (Williams 1992) with importance sampling, and no clip.
+
+    Of unbounded variance where rollouts are stale: a bound comes from a correction, or not at all.
+    """
     return -ratio * advantages
 
 
@@ -85,5 +93,5 @@ def value_losses(
     losses = (values - returns).square()
     if clip is not None:
         near = old_values + (values - old_values).clamp(-clip, clip)
-        losses = torch.maximum(losses, (near - returns).square())
+        losses = losses.maximum((near - returns).square())
     return 0.5 * losses

@@ -7,13 +7,15 @@ micro-batch always holds whole sequences.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 MAX_LOG_RATIO = 20.0  # exp(20) is 5e8: beyond it float32 losses overflow before the clip can act
 MAX_SEQUENCE_LOG_RATIO = 10.0
 
-Ratio = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+Ratio: TypeAlias = "Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]"
 
 
 def token_ratio(
@@ -42,11 +44,11 @@ def sequence_sums(values_N: torch.Tensor, sequences_N: torch.Tensor) -> torch.Te
     """The sum over a token's sequence, at each token. (N,)."""
     if not len(values_N):
         return values_N
-    sums = torch.zeros(int(sequences_N.max()) + 1, dtype=values_N.dtype, device=values_N.device)
+    sums = values_N.new_zeros(int(sequences_N.max()) + 1)
     return sums.index_add(0, sequences_N, values_N)[sequences_N]
 
 
 def sequence_means(values_N: torch.Tensor, sequences_N: torch.Tensor) -> torch.Tensor:
     """The mean over a token's sequence, at each token. (N,)."""
-    counts_N = sequence_sums(torch.ones_like(values_N), sequences_N)
+    counts_N = sequence_sums(values_N.new_ones(values_N.shape), sequences_N)
     return sequence_sums(values_N, sequences_N) / counts_N

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from tailor_rl.algorithms.algorithm import (
     named,
 )
 from tailor_rl.algorithms.corrections import PRESETS, Bounds, Preset
-from tailor_rl.algorithms.losses import Clips
+from tailor_rl.algorithms.losses import NO_CLIPS, Clips, unclipped
 from tailor_rl.config.schema import RLConfig
 from tailor_rl.errors import ConfigError
 from tailor_rl.plugins import load_attribute
@@ -38,13 +39,9 @@ def resolve_algorithm(rl: RLConfig) -> Algorithm:
         "lam": rl.gae_lambda,
         "critic": None if rl.advantage is None else rl.advantage == "generalised",
     }
-    clips = Clips(
-        low=_or(rl.clip_low, algorithm.clips.low),
-        high=_or(rl.clip_high, algorithm.clips.high),
-        dual=rl.clip_dual or algorithm.clips.dual,
-    )
     replaced = {name: part for name, part in parts.items() if part is not None}
-    return replace(algorithm, clips=clips, **replaced)
+    algorithm = replace(algorithm, **replaced)
+    return replace(algorithm, clips=_clips(rl, algorithm))
 
 
 def resolve_correction(rl: RLConfig) -> Preset | None:
@@ -59,6 +56,72 @@ def resolve_correction(rl: RLConfig) -> Preset | None:
     return replace(preset, bounds=bounds)
 
 
+def algorithm_in_words(rl: RLConfig) -> str:
+    """Every part that will run, in one line.
+
+    Example: "dapo: group_normalised, token ratio, ppo clip 0.2/0.28, token_mean, no KL, dynamic
+    sampling".
+    """
+    algorithm = resolve_algorithm(rl)
+    parts = [
+        _name(ESTIMATORS, algorithm.estimate),
+        f"{_name(RATIOS, algorithm.ratio)} ratio",
+        _clip_in_words(algorithm),
+        _name(AGGREGATIONS, algorithm.aggregate),
+        _kl_in_words(rl, algorithm),
+    ]
+    if algorithm.critic:
+        parts.append(f"critic (gamma {algorithm.gamma:g}, lambda {algorithm.lam:g})")
+    if (correction := resolve_correction(rl)) is not None:
+        bounds = correction.bounds
+        parts.append(f"correction {rl.correction} {bounds.low:g}/{bounds.high:g}")
+    switches = {
+        "recomputed log-probabilities": rl.logprobs == "recomputed",
+        "dynamic sampling": algorithm.dynamic_sampling,
+        f"overlong buffer {rl.overlong_buffer}": rl.overlong_buffer > 0,
+        "overlong filtering": rl.overlong_filtering,
+        f"entropy bonus {rl.entropy_coefficient:g}": rl.entropy_coefficient > 0,
+        f"method {rl.method}": bool(rl.method),
+    }
+    parts += [words for words, on in switches.items() if on]
+    name = rl.algorithm.rpartition("/")[2]  # of a file, without its folders
+    return f"{name}: {', '.join(parts)}"
+
+
+def _clip_in_words(algorithm: Algorithm) -> str:
+    clips, name = algorithm.clips, _name(CLIPPINGS, algorithm.clipping)
+    if clips == NO_CLIPS:
+        return "no clip"
+    dual = "" if clips.dual is None else f", dual {clips.dual:g}"
+    return f"{name} clip {clips.low:g}/{clips.high:g}{dual}"
+
+
+def _kl_in_words(rl: RLConfig, algorithm: Algorithm) -> str:
+    if not algorithm.kl_coefficient:
+        return "no KL"
+    name = _name(KL_ESTIMATES, algorithm.kl_estimate)
+    target = "" if rl.kl_target is None else f" towards {rl.kl_target:g} nats a token"
+    return f"KL {name} x {algorithm.kl_coefficient:g} in the {algorithm.kl_in}{target}"
+
+
+def _name(known: Mapping[str, Any], part: Any) -> str:
+    """The recipe's word for a part; of a part of one's own, the name of its function."""
+    words = [name for name, function in known.items() if function is part]
+    return words[0] if words else str(getattr(part, "__name__", type(part).__name__))
+
+
+def _clips(rl: RLConfig, algorithm: Algorithm) -> Clips:
+    """Those of the algorithm, in the parts that the recipe does not say."""
+    if algorithm.clipping is unclipped:
+        return NO_CLIPS
+    clips = algorithm.clips
+    return Clips(
+        low=_or(rl.clip_low, clips.low),
+        high=_or(rl.clip_high, clips.high),
+        dual=clips.dual if rl.clip_dual is None else rl.clip_dual,
+    )
+
+
 def _find(name: str) -> Algorithm:
     if name in NAMES:
         return named(name)
@@ -66,21 +129,21 @@ def _find(name: str) -> Algorithm:
         from rapidfuzz import process
 
         nearest = process.extractOne(name, NAMES, score_cutoff=60)
-        meant = f"; did you mean {nearest[0]!r}?" if nearest else ":"
+        meant = f' (did you mean "{nearest[0]}"?)' if nearest else ""
         raise ConfigError(
-            f"rl.algorithm = {name!r} is none of {', '.join(NAMES)}{meant}"
-            ' choose one, or write "path/to/file.py:NAME"'
+            f'rl.algorithm = "{name}" is unknown{meant}: choose one of {", ".join(NAMES)}, or '
+            'write "path/to/file.py:NAME"'
         )
     own = load_attribute(name, key="rl.algorithm")
     if not isinstance(own, Algorithm):
         raise ConfigError(
-            f"rl.algorithm = {name!r} must name an Algorithm"
-            " (tailor_rl.algorithms.algorithm.Algorithm)"
+            f'rl.algorithm = "{name}" is of type {type(own).__name__}: it must name an Algorithm '
+            "(tailor_rl.algorithms.algorithm.Algorithm)"
         )
     return own
 
 
-def _part(known: dict[str, Any], name: str | None) -> Any:
+def _part(known: Mapping[str, Any], name: str | None) -> Any:
     return None if name is None else known[name]
 
 

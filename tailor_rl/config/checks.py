@@ -11,10 +11,13 @@ from urllib.parse import urlsplit
 
 from tailor_rl.config.demonstrations import check_demonstrations
 from tailor_rl.config.machine import check_machine as check_machine
+from tailor_rl.config.rl import check_rl
 from tailor_rl.config.schema import RunConfig
+from tailor_rl.config.sft import check_sft
 from tailor_rl.config.student import StudentFiles
 from tailor_rl.config.teachers import check_teachers
 from tailor_rl.errors import ConfigError
+from tailor_rl.methods.check import check_methods
 from tailor_rl.protocols import HasSizes, HasSlowGrades, Task, Tokens
 
 # vLLM raises positive temperatures below this to it: the learner would assume another one.
@@ -28,6 +31,9 @@ def check_options(config: RunConfig) -> None:
     _check_precision(config)
     _check_room(config)
     _check_draws(config)
+    check_rl(config.rl)
+    check_sft(config)
+    check_methods(config)
     check_demonstrations(config)
     check_teachers(config)
     _check_cluster(config)

@@ -13,6 +13,7 @@ from tailor_rl.config.needs import (
     needs_teacher,
 )
 from tailor_rl.config.schema import RunConfig
+from tailor_rl.methods.find import sft_method
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,9 @@ def _demonstrated(config: RunConfig, names: Sequence[str]) -> tuple[int, int]:
 def _sft_steps(config: RunConfig, names: Sequence[str]) -> int:
     steps = config.sft.num_steps
     if steps is None:
-        steps = config.sft.epochs * -(-_kept(config) // config.sft.batch_size)
+        method = sft_method(config.sft.method, config.sft.options)
+        candidates = config.sft.batch_size * method.candidates_per_example
+        steps = config.sft.epochs * -(-_kept(config) // candidates)
     times = 1 + ("re_distill" in names)
     if names[-1] == "four_star" and config.four_star.reading == "rounds":
         times += config.four_star.num_rounds - 1

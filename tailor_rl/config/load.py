@@ -23,10 +23,18 @@ from tailor_rl.config.schema import Endpoint, RunConfig, TaskConfig
 from tailor_rl.errors import ConfigError
 from tailor_rl.runs.environment import this_machine
 
-# What may change when a run goes on: where it does, and what may still be spent.
+# What may change when a run goes on: where it does, how its learner is cut up, and what may still
+# be spent. ranks, zero_stage, micro_batch_tokens and threads change the order of sums, so that the
+# run no longer goes on bit for bit: the log says so.
 FREE_KEYS = frozenset(
     {
         "cluster.address",
+        "learner.gpus_per_rank",
+        "learner.gradient_checkpointing",
+        "learner.micro_batch_tokens",
+        "learner.ranks",
+        "learner.threads",
+        "learner.zero_stage",
         "teacher.budget_money",
         "teacher.budget_tokens",
         "teacher.deadline_s",

@@ -47,6 +47,18 @@ def with_paths(config: RunConfig, recipe_folder: Path) -> RunConfig:
         "re_distill": config.re_distill.model_copy(
             update={"initialisation": plugin(config.re_distill.initialisation, recipe_folder)}
         ),
+        "sft": config.sft.model_copy(
+            update={
+                "method": plugin(config.sft.method, recipe_folder),
+                "options": _with_behaviour(config.sft.options, recipe_folder),
+            }
+        ),
+        "rl": config.rl.model_copy(
+            update={
+                "algorithm": plugin(config.rl.algorithm, recipe_folder),
+                "method": plugin(config.rl.method, recipe_folder),
+            }
+        ),
         "control": config.control.model_copy(
             update={"of": plugin(config.control.of, recipe_folder)}
         ),
@@ -57,6 +69,14 @@ def with_paths(config: RunConfig, recipe_folder: Path) -> RunConfig:
 def _embedder(name: str, recipe_folder: Path) -> str:
     """A built-in embedder's name, or a folder: one that is called "words" is written "./words"."""
     return name if name == "words" else _resolved(name, recipe_folder)
+
+
+def _with_behaviour(options: Mapping[str, Any], recipe_folder: Path) -> dict[str, Any]:
+    """A method's options; `behaviour` is the folder of a model."""
+    found = dict(options)
+    if isinstance(found.get("behaviour"), str):
+        found["behaviour"] = _resolved(found["behaviour"], recipe_folder)
+    return found
 
 
 def with_data_files(options: Mapping[str, Any], recipe_folder: Path) -> dict[str, Any]:

@@ -10,8 +10,14 @@ from tailor_rl.errors import ConfigError
 from tailor_rl.methods.hooks import RLMethod, SFTMethod
 from tailor_rl.plugins import load_attribute
 
-SFT_METHODS: dict[str, str] = {}
-RL_METHODS: dict[str, str] = {}
+SFT_METHODS = {
+    "pear": "tailor_rl.methods.pear:Pear",
+    "uds": "tailor_rl.methods.uds:Uds",
+}
+RL_METHODS = {
+    "sasr": "tailor_rl.methods.sasr:Sasr",
+    "prefix_rft": "tailor_rl.methods.prefix_rft:PrefixRft",
+}
 
 Method = TypeVar("Method", SFTMethod, RLMethod)
 

@@ -2,7 +2,8 @@
 
 A method's constructor takes the recipe's `options` as keywords and raises ConfigError for wrong
 ones. What it remembers from step to step goes through `state` and `load`, as JSON, so that a
-resumed run goes on as if nothing had happened.
+resumed run goes on as if nothing had happened. Further terms of the reward need no hook: they are
+rewards (tailor_rl/graders/rewards.py).
 
 Shapes: N trained tokens of some sequences, row by row; `sequences_N` numbers the row of each.
 """
@@ -15,16 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tailor_rl.types import Batch, Group, Problem, Scores
+from tailor_rl.types import Batch, Demonstration, Draw, Group, Problem, Scores
 
 if TYPE_CHECKING:
     import torch
 
+    from tailor_rl.config.schema import RLConfig
+
 
 class SFTMethod:
-    """Hooks of supervised fine-tuning. The first three run in learner ranks, on whole sequences."""
+    """Hooks of supervised fine-tuning. The first three run in learner ranks, on whole sequences;
+    the others on the driver, by another instance: ranks share no memory with it.
+    """
 
     needs_behaviour = False  # log-probabilities of the traces under the policy that wrote them
+    behaviour = ""  # folder of the model that they are taken from; empty: the student as it was
     candidates_per_example = 1  # drawn for each demonstration that is trained on
 
     def token_weights(
@@ -67,14 +73,15 @@ class Mix:
     supervised: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """How one rollout of a group is drawn: after `prefix` (tokens that are given), at `temperature`
-    (None: the recipe's).
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What RL begins with, and goes on with after a kill: the same in every sitting."""
 
-    prefix: tuple[int, ...] = ()
-    temperature: float | None = None
+    num_steps: int
+    max_tokens: int  # of a rollout, given tokens included
+    demonstrations: Sequence[Demonstration] = ()  # the SFT set; empty unless it is needed
+    completions: Sequence[tuple[int, ...]] = ()  # token ids of each trace, with its end of turn
+    warm_up: Mapping[str, float] | None = None  # metrics of SFT's last step; None: there was none
 
 
 class RLMethod:
@@ -82,6 +89,13 @@ class RLMethod:
 
     needs_demonstrations = False  # the SFT set
     needs_scores = False  # `shape` reads the learner's own log-probabilities or entropies
+    learns_given = False  # given tokens are in the batch's mask; else nothing is learnt from them
+
+    def check(self, rl: RLConfig) -> None:
+        """Before the run: raises ConfigError where other keys do not go with the method's."""
+
+    def begin(self, beginning: Beginning) -> None:
+        """Once in every sitting, before anything else; `load` follows where a run goes on."""
 
     def problem(self, order: int) -> int:
         """The train problem of group `order`: a curriculum."""
@@ -91,7 +105,17 @@ class RLMethod:
         """One `Draw` a rollout."""
         return [Draw()] * group_size
 
+    def saw(self, group: Group) -> None:
+        """Each group in the order started, those passed over too: a curriculum's news.
+
+        `problem` and `draws` should heed it from the next `learnt` on: before, the order in which
+        rollouts end would decide who knows of it, and no run could be repeated.
+        """
+
     def mix(self, step: int, *, seed: int) -> Mix:
+        """Asked before the step, more than once: it depends on its arguments and on what `learnt`
+        was told of the steps before.
+        """
         return Mix()
 
     def shape(self, batch: Batch, groups: Sequence[Group], scores: Scores | None) -> Batch:

@@ -58,7 +58,8 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     power = 10 ** math.floor(math.log10(rough))
     step = next(s for s in (power, 2 * power, 5 * power, 10 * power) if s >= rough * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
+    # Twelve digits, wherever the point is: a curve may be all of 1e-14.
+    return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
 
 
 def count(value: float) -> str:

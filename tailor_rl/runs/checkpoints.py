@@ -107,11 +107,30 @@ class CheckpointFolder:
                 log(f"{error}; trying an earlier checkpoint")
         return None
 
-    def prune(self, prefix: str, *, keep: int) -> None:
-        """Remove all but the `keep` highest steps of a prefix; damaged ones stay."""
-        assert keep >= 1, keep
+    def named(self, name: str, *, log: Callable[[str], None]) -> Checkpoint | None:
+        """The checkpoint of exactly this name, if it verifies; a damaged one is logged."""
+        folder = self._root / name
+        if not folder.is_dir():
+            return None
+        try:
+            return load_checkpoint(folder)
+        except RunFolderError as error:
+            log(str(error))
+            return None
+
+    def discard(self, name: str) -> None:
+        """Give up what `begin(name)` began: its room is free again."""
+        shutil.rmtree(self._root / f"{_TEMPORARY}{name}", ignore_errors=True)
+
+    def prune(self, prefix: str, *, keep: int, best: int | None = None) -> None:
+        """Remove all but the `keep` highest steps of a prefix and the step `best`; damaged ones
+        stay.
+        """
+        assert keep >= 0, keep
         readable = [f for f in self._by_step(prefix) if _step_of(f) < float("inf")]
-        for folder in readable[:-keep]:
+        for folder in readable[: len(readable) - keep]:
+            if _step_of(folder) == best:
+                continue
             # Out of sight in one rename: a kill half way leaves no half checkpoint.
             doomed = folder.rename(self._root / f"{_TEMPORARY}{folder.name}")
             shutil.rmtree(doomed)

@@ -30,13 +30,18 @@ class Machine:
     cores: int
     gpus: int
     memory_gib: float
+    gpu_gib: float | None = None  # memory of the smallest GPU; None without any, or not to be known
 
 
 def this_machine() -> Machine:
     """Cores that this process may use, NVIDIA GPUs that it can see, and physical memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    gpus = _num_gpus()
     return Machine(
-        cores=len(os.sched_getaffinity(0)), gpus=_num_gpus(), memory_gib=round(memory / 2**30, 1)
+        cores=len(os.sched_getaffinity(0)),
+        gpus=gpus,
+        memory_gib=round(memory / 2**30, 1),
+        gpu_gib=_gpu_gib() if gpus else None,
     )
 
 
@@ -47,6 +52,16 @@ def _num_gpus() -> int:
     if visible is None:
         return present
     return min(present, len([d for d in visible.split(",") if d.strip() not in ("", "-1")]))
+
+
+def _gpu_gib() -> float | None:
+    """Asked of the driver's own tool: torch would take seconds to import, and a context."""
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return min(int(line) for line in result.stdout.split()) / 2**10
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
 
 
 def describe_environment() -> dict[str, Any]:

@@ -9,7 +9,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,11 +18,18 @@ from tailor_rl.errors import RunFolderError
 Row = TypeVar("Row")
 
 # Disk full, quota reached, and a file that has hit the limit of its process (ulimit -f).
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 class DiskFullError(RunFolderError):
     """No space is left for the run folder: not wrong input, for the run was fine until then."""
+
+    exit_code = 3
+
+
+class NoLongerWritableError(RunFolderError):
+    """Likewise, a folder that this user could write to when the run began."""
 
     exit_code = 3
 
@@ -39,22 +46,45 @@ def explaining_disk_errors(run: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_SPACE:
+        if error.errno in NO_SPACE:
             raise disk_full(run, what, error) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise RunFolderError(
-                f"{what} cannot be written in {run} ({error.strerror}): make the folder writable "
-                "for this user, or choose another one with --runs-dir"
-            ) from error
+        if error.errno in NOT_ALLOWED:
+            raise not_writable(run, what, error) from error
         raise
 
 
 def disk_full(run: Path, what: str, error: BaseException) -> DiskFullError:
-    reason = error.strerror if isinstance(error, OSError) else "No space left on device"
+    reason = _reason(error, NO_SPACE)
     return DiskFullError(
         f"there was no room to write {what} in {run} ({reason}); every finished row and checkpoint "
         f"is safe: free some space and go on with `{resume_command(run)}`"
     )
+
+
+def not_writable(run: Path, what: str, error: BaseException) -> RunFolderError:
+    return RunFolderError(
+        f"{what} cannot be written in {run} ({_reason(error, NOT_ALLOWED)}): make the folder "
+        "writable for this user, or choose another one with --runs-dir"
+    )
+
+
+def no_longer_writable(run: Path, what: str, error: BaseException) -> NoLongerWritableError:
+    return NoLongerWritableError(
+        f"{what} cannot be written in {run} ({_reason(error, NOT_ALLOWED)}); every finished row "
+        "and checkpoint is safe: make the folder writable for this user again and go on with "
+        f"`{resume_command(run)}`"
+    )
+
+
+def is_one_of(codes: Collection[int], error: BaseException) -> bool:
+    """Whether an error of the system is behind it, also one that another process put into words."""
+    return getattr(error, "errno", None) in codes or bool(_reason(error, codes))
+
+
+def _reason(error: BaseException, codes: Collection[int]) -> str:
+    if isinstance(error, OSError) and error.errno in codes and error.strerror:
+        return error.strerror
+    return next((os.strerror(n) for n in sorted(codes) if os.strerror(n) in str(error)), "")
 
 
 def read_typed_lines(path: Path, kind: type[Row], *, what: str, fix: str) -> list[Row]:

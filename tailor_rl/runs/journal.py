@@ -1,6 +1,7 @@
 """`protocols.Journal` on a run folder, with a screen beside it.
 
-    stages.json         {"sft": {"started": "2026-05-01T10:00:00+00:00", "sittings": 2}}
+    stages.json         {"sft": {"started": "2026-05-01T10:00:00+00:00", "sittings": 2, ...}};
+                        "ledger" is what had been spent when the stage was started
     metrics.jsonl       {"stage": "rl", "step": 3, "time": 1777629600.1, "reward": 0.41, ...}
     evaluations.jsonl   the fields of `Evaluation`, and "axis" of an "ood/<axis>" split, else null
 
@@ -19,12 +20,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tailor_rl.curation.lineage import Lineage
+from tailor_rl.errors import RunFolderError
 from tailor_rl.protocols import Checkpoint, Learner, Screen
 from tailor_rl.runs.checkpoints import CheckpointFolder
 from tailor_rl.runs.files import (
+    NO_SPACE,
+    NOT_ALLOWED,
     append_line,
     disk_full,
     explaining_disk_errors,
+    is_one_of,
+    no_longer_writable,
     read_json,
     read_typed_lines,
     write_atomic,
@@ -35,6 +41,8 @@ from tailor_rl.runs.ledger import Ledger
 from tailor_rl.types import Demonstration, Evaluation
 
 Row = TypeVar("Row")
+
+VALIDATION = "validation"  # the ledger's row of measurements within SFT and RL
 
 _OWN_KEYS = frozenset({"stage", "step", "time"})
 
@@ -58,7 +66,8 @@ class RunJournal:
         return "finished" in self._stages.get(stage, {})
 
     def start(self, stage: str) -> None:
-        entry = self._stages.setdefault(stage, {"started": _now(), "sittings": 0})
+        begun = {"started": _now(), "sittings": 0, "ledger": self._ledger.snapshot()}
+        entry = self._stages.setdefault(stage, begun)
         entry["sittings"] += 1
         self._write_stages()
         self._ledger.open(stage)
@@ -94,6 +103,14 @@ class RunJournal:
         kept = [row for row in rows if row.get("stage") != stage or row.get("step", 0) <= step]
         if len(kept) < len(rows):
             self._replace(name, [_line(row) for row in kept])
+
+    def rewind_ledger(self, stage: str, checkpoint: Checkpoint | None) -> None:
+        before = self._stages.get(stage)
+        if before is None:  # the first sitting
+            return
+        spent = (before if checkpoint is None else checkpoint.state).get("ledger", {})
+        for each in (stage, VALIDATION):
+            self._ledger.rewind(each, spent.get(each, {}))
 
     def metrics(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
         assert not _OWN_KEYS & set(metrics), f"metrics may not be called {_OWN_KEYS & set(metrics)}"
@@ -144,26 +161,40 @@ class RunJournal:
     ) -> Path:
         what = f"checkpoint {name}"
         with explaining_disk_errors(self._run, what):
-            folder = self._checkpoints.begin(name)
             try:
+                folder = self._checkpoints.begin(name)
                 await learner.save(folder)
+                # In a thread: hashing gigabytes must not stop the rollouts that are under way.
+                final = await asyncio.to_thread(
+                    self._checkpoints.commit,
+                    name,
+                    step=step,
+                    state={**state, "ledger": self._ledger.snapshot()},
+                )
             except Exception as error:
-                # A rank's error comes wrapped by its process and by safetensors: as text.
-                if "No space left on device" in str(error):
-                    raise disk_full(self._run, what, error) from error
+                self._checkpoints.discard(name)
+                if (explained := self._explained(what, error)) is not None:
+                    raise explained from error
                 raise
-            # In a thread: hashing gigabytes must not stop the rollouts that are under way.
-            final = await asyncio.to_thread(
-                self._checkpoints.commit, name, step=step, state=dict(state)
-            )
         self._ledger.tick()
         return final
+
+    def _explained(self, what: str, error: Exception) -> RunFolderError | None:
+        """A rank's error comes wrapped by its process and by safetensors: as text."""
+        if is_one_of(NO_SPACE, error):
+            return disk_full(self._run, what, error)
+        if is_one_of(NOT_ALLOWED, error):
+            return no_longer_writable(self._run, what, error)
+        return None
 
     def latest_checkpoint(self, prefix: str) -> Checkpoint | None:
         return self._checkpoints.latest(prefix, log=self._screen.log)
 
-    def prune_checkpoints(self, prefix: str, *, keep: int) -> None:
-        self._checkpoints.prune(prefix, keep=keep)
+    def named_checkpoint(self, name: str) -> Checkpoint | None:
+        return self._checkpoints.named(name, log=self._screen.log)
+
+    def prune_checkpoints(self, prefix: str, *, keep: int, best: int | None = None) -> None:
+        self._checkpoints.prune(prefix, keep=keep, best=best)
 
     def close(self) -> None:
         """Count the seconds of a stage that was broken off, so far as they are known."""

@@ -1,6 +1,7 @@
-"""What each stage spent: the x-axis of every plot. Steps that are redone after a kill count twice.
+"""What each stage spent: the x-axis of every plot. What a kill made worthless has a row of its own.
 
-ledger.json   {"rl": {"rollouts": 2560, "generated_tokens": 401233, "seconds": 312.4}, ...}
+ledger.json   {"rl": {"rollouts": 2560, "generated_tokens": 401233, "seconds": 312.4},
+               "rl_lost": {"rollouts": 128, ...}, ...}
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tailor_rl.runs.files import explaining_disk_errors, read_json, write_json
+
+LOST = "_lost"  # steps after the last checkpoint, which are made again after a kill
 
 # Seconds are written at most this often, so a kill forgets no more than this of a stage's time.
 _WRITE_EVERY_S = 1.0
@@ -55,6 +58,25 @@ class Ledger:
         self._count_seconds()
         if self._clock() - self._written_at >= _WRITE_EVERY_S:
             self._write()
+
+    def rewind(self, stage: str, amounts: Mapping[str, float]) -> None:
+        """`stage` has spent `amounts` again, as at a checkpoint; the rest goes to "STAGE_lost"."""
+        self._count_seconds()
+        spent = self._stages.get(stage, {})
+        lost = {name: n - amounts.get(name, 0) for name, n in spent.items()}
+        lost = {name: n for name, n in lost.items() if n > 0}
+        if not lost:
+            return
+        row = self._stages.setdefault(f"{stage}{LOST}", {})
+        for name, amount in lost.items():
+            row[name] = row.get(name, 0) + amount
+        self._stages[stage] = dict(amounts)
+        self._write()
+
+    def snapshot(self) -> dict[str, dict[str, float]]:
+        """A copy of every row."""
+        self._count_seconds()
+        return {stage: dict(spent) for stage, spent in self._stages.items()}
 
     def spent(self, stage: str) -> Mapping[str, float]:
         """A copy of what `stage` has spent so far."""

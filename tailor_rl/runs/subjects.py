@@ -82,10 +82,14 @@ def _of_run(run: Path, checkpoint: str, log: Callable[[str], None]) -> Subject:
 
 def _latest(run: Path, log: Callable[[str], None]) -> Checkpoint:
     checkpoints = CheckpointFolder(run / _CHECKPOINTS)
-    for prefix in (_RL, "sft"):
-        found = checkpoints.latest(prefix, log=log)
-        if found is not None:
-            return found
+    # "sft" went on to RL, and may be of an earlier step than those on the way.
+    found = (
+        checkpoints.latest(_RL, log=log)
+        or checkpoints.named("sft", log=log)
+        or checkpoints.latest("sft-", log=log)
+    )
+    if found is not None:
+        return found
     raise RunFolderError(
         f"{run} has no checkpoint that verifies: evaluate what it began with by "
         f"--checkpoint {STUDENT}"

@@ -16,9 +16,10 @@ from tailor_rl.errors import RunFolderError
 from tailor_rl.evaluation import trace
 from tailor_rl.kit import Kit
 from tailor_rl.protocols import Journal, Learner
+from tailor_rl.stages.best import best_step
 from tailor_rl.stages.lesson import Learnt, Lesson
 from tailor_rl.stream import GroupStream, Spent
-from tailor_rl.types import Demonstration, Grade, Group, Sampling, WeightVersion
+from tailor_rl.types import Demonstration, Group, Sampling, WeightVersion
 
 CHECKPOINTS = "step-"
 SAMPLES_EVERY = 10  # steps between two looks at what the policy writes
@@ -48,7 +49,9 @@ async def begin_or_resume(cfg: RLConfig, *, learner: Learner, journal: Journal) 
     checkpoint = journal.latest_checkpoint(CHECKPOINTS)
     start = Start(step=0, position=0, spent=Spent())
     if checkpoint is not None:
-        await learner.restore(checkpoint.folder)
+        note = await learner.restore(checkpoint.folder)
+        if note and not journal.finished("rl"):
+            journal.log(note)
         state = checkpoint.state
         start = Start(
             checkpoint.step, int(state["position"]), Spent(**state["spent"]), state["lesson"]
@@ -63,11 +66,13 @@ async def begin_or_resume(cfg: RLConfig, *, learner: Learner, journal: Journal) 
         # At step 0 the first point of the learning curve goes too: it is measured again.
         journal.rewind("evaluations", stage="rl", step=start.step if start.step else -1)
         journal.rewind("metrics", stage="rl", step=start.step)
-        journal.prune_checkpoints(CHECKPOINTS, keep=cfg.keep_checkpoints)
+        journal.rewind_ledger("rl", checkpoint)
+        _prune(cfg, journal)
     return start
 
 
-def open_stream(kit: Kit, start: Start, *, weights: WeightVersion) -> GroupStream:
+def open_stream(kit: Kit, start: Start, lesson: Lesson, *, weights: WeightVersion) -> GroupStream:
+    """The groups after those taken before `start`, as the lesson's method asks for them."""
     cfg = kit.cfg.rl
     return GroupStream(
         kit.task,
@@ -83,6 +88,8 @@ def open_stream(kit: Kit, start: Start, *, weights: WeightVersion) -> GroupStrea
         version=weights,
         position=start.position,
         spent=start.spent,
+        method=lesson.method,
+        idle=not lesson.mix(start.step + 1).policy,
     )
 
 
@@ -95,21 +102,35 @@ def open_lesson(kit: Kit, start: Start) -> Lesson:
         demonstrations=kit.journal.read("demonstrations", Demonstration),
         batch_size=kit.cfg.sft.batch_size,
         seed=kit.cfg.seed,
+        warm_up=_last_of_sft(kit.journal),
     )
     if start.lesson is not None:
         lesson.load(start.lesson)
     return lesson
 
 
+def _last_of_sft(journal: Journal) -> dict[str, float] | None:
+    """The metrics of the last SFT step; None without SFT."""
+    rows = journal.read("metrics", dict[str, Any])
+    return next((row for row in reversed(rows) if row["stage"] == "sft"), None)
+
+
 class StepRecord:
     """One RL step as it is written down: metrics.jsonl, the ledger, and now and then samples.
 
-    Metrics: `reward` (mean over every group generated for the step, those passed over too) and,
-    of a composite reward, `reward_NAME` of each component, `ungraded` (rollouts set aside),
-    `informative` (their share), `response_tokens`, `response_tokens_max`, `truncated` (share),
-    `lag` and `lag_max` (weight versions), what the learner says of its update, `seconds_rollout`
-    (waiting), `seconds_learn`, `seconds_sync`, `tokens_per_s` (generated, over the whole step), and
-    the totals so far: `spent_groups`, `spent_rollouts`, `spent_tokens`.
+    Metrics: `reward` (mean over every group generated for the step, those passed over too) and, of
+    a composite reward, `reward_NAME` of each component (`reward_continued` and `given_tokens` are
+    of rollouts whose beginning was given, which are not in `reward`), `ungraded` (rollouts set
+    aside), `informative` (their share), `response_tokens`, `response_tokens_max`, `truncated`
+    (share), `lag` and `lag_max` (weight versions), `seconds_rollout` (waiting), `seconds_learn`,
+    `seconds_sync`, `tokens_per_s` (generated, over the whole step), and the totals so far:
+    `spent_groups`, `spent_rollouts`, `spent_tokens`.
+
+    Of the update: what the learner says of it (`merge_policy` in learners/metrics.py), with
+    `kl_reference` (nats a token, by the algorithm's estimate) and the `kl_coefficient` of this step
+    where a reference is kept. `mismatch_kl` is KL(rollout || learner) in nats a token; where it
+    rises above rl.mismatch_alarm the log says so once, until it has been below again. `skipped` is
+    1, and there is nothing else, for a step that had no token to learn from.
     """
 
     def __init__(self, journal: Journal, *, step: int) -> None:
@@ -132,9 +153,8 @@ class StepRecord:
         generated = stream.generated
         rollouts = [rollout for group in generated for rollout in group.generated]
         lengths = [len(rollout.token_ids) for rollout in rollouts]
-        grades = [grade for group in generated for grade in group.grades]
         self._metrics |= {
-            **_rewards(grades),
+            **_rewards(generated),
             "informative": float(np.mean([group.informative for group in generated])),
             "response_tokens": float(np.mean(lengths)),
             "response_tokens_max": max(lengths),
@@ -151,21 +171,23 @@ class StepRecord:
             {
                 "problems": len(generated),
                 "rollouts": len(rollouts),
-                "generated_tokens": sum(lengths),
+                "generated_tokens": sum(rollout.num_drawn for rollout in rollouts),
             },
         )
         if self._step == 1 or self._step % SAMPLES_EVERY == 0:
             self._write_samples(generated)
 
     def learned(self, learnt: Learnt) -> None:
-        self._journal.spend("rl", {"learner_tokens": int(learnt.batch.lengths.sum())})
+        self._journal.spend("rl", {"learner_tokens": learnt.tokens})
+        for note in learnt.notes:
+            self._journal.log(note)
         # How fast the learner is by itself must not be read as the speed of the whole step.
         own = {"seconds": "learner_seconds", "tokens_per_second": "learner_tokens_per_s"}
         self._metrics |= {own.get(name, name): n for name, n in learnt.update.metrics.items()}
 
     def write(self, generated: Sequence[Group]) -> None:
         seconds = time.monotonic() - self._began
-        tokens = sum(len(rollout.token_ids) for group in generated for rollout in group.generated)
+        tokens = sum(rollout.num_drawn for group in generated for rollout in group.generated)
         self._metrics["tokens_per_s"] = tokens / max(seconds, 1e-9)
         self._journal.metrics("rl", self._step, self._metrics)
 
@@ -180,14 +202,24 @@ class StepRecord:
         self._journal.write(f"samples/step-{self._step:06d}", rows)
 
 
-def _rewards(grades: Sequence[Grade]) -> dict[str, float]:
-    """Means over rollouts: the reward, and each component where there are several."""
+def _rewards(groups: Sequence[Group]) -> dict[str, float]:
+    """Means over rollouts: the reward, and each component where there are several.
+
+    Rollouts that were given their beginning stand apart: the learning curve is of the policy's own.
+    """
+    pairs = [pair for g in groups for pair in zip(g.rollouts, g.grades, strict=True)]
+    continued = [grade for rollout, grade in pairs if rollout.given]
+    grades = [grade for rollout, grade in pairs if not rollout.given] or continued
     means = {"reward": float(np.mean([grade.reward for grade in grades]))}
     names = grades[0].components
     if len(names) > 1:
         for name in names:
             values = [grade.components[name] for grade in grades]
             means[f"reward_{name}"] = float(np.mean(values))
+    if continued:
+        means["reward_continued"] = float(np.mean([grade.reward for grade in continued]))
+        given = [rollout.given for rollout, _ in pairs if rollout.given]
+        means["given_tokens"] = float(np.mean(given))
     return means
 
 
@@ -200,8 +232,11 @@ async def save_if_due(
     learner: Learner,
     journal: Journal,
 ) -> None:
-    """A checkpoint every `checkpoint_every` steps and at the last, with the stream's place."""
-    if step % cfg.checkpoint_every == 0 or step == cfg.num_steps:
+    """A checkpoint every `checkpoint_every` steps, at the last and, with `keep_best`, where the
+    accuracy on validation is the highest so far; with the stream's place.
+    """
+    best = cfg.keep_best and best_step(journal, stage="rl") == step
+    if step % cfg.checkpoint_every == 0 or step == cfg.num_steps or best:
         state = {
             "position": stream.position,
             "spent": asdict(stream.spent),
@@ -210,4 +245,9 @@ async def save_if_due(
         await journal.checkpoint(
             f"{CHECKPOINTS}{step:06d}", step=step, learner=learner, state=state
         )
-        journal.prune_checkpoints(CHECKPOINTS, keep=cfg.keep_checkpoints)
+        _prune(cfg, journal)
+
+
+def _prune(cfg: RLConfig, journal: Journal) -> None:
+    best = best_step(journal, stage="rl") if cfg.keep_best else None
+    journal.prune_checkpoints(CHECKPOINTS, keep=cfg.keep_checkpoints, best=best)

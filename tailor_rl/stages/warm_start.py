@@ -1,94 +1,206 @@
 """Supervised fine-tuning on the demonstrations: the student learns the patterns that RL then
 amplifies.
+
+    demonstrations -> set aside some -> steps, measured and saved on the way -> checkpoints/sft
+
+Checkpoints on the way are "sft-000010"; "sft" holds the weights that go on to RL.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import count
-from math import ceil
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from tailor_rl.batch import collate_demonstrations
 from tailor_rl.config.schema import SFTConfig
-from tailor_rl.errors import RunFolderError
+from tailor_rl.errors import RunFolderError, TailorError
 from tailor_rl.kit import Kit
 from tailor_rl.protocols import Journal, Learner
 from tailor_rl.seeds import derive_seed
+from tailor_rl.stages.best import HELD_OUT_LOSS, best_step
+from tailor_rl.stages.examples import Examples
 from tailor_rl.stages.measure import Examiner
 from tailor_rl.sync import sync_weights
-from tailor_rl.types import Demonstration
+from tailor_rl.types import Batch, Demonstration
+
+FINAL, CHECKPOINTS = "sft", "sft-"
 
 
 async def warm_start(kit: Kit, demonstrations: Sequence[Demonstration], examiner: Examiner) -> None:
     """Leave the fine-tuned weights in the learner, and in checkpoints/sft.
 
-    A finished stage is restored from there; one that was killed half-way starts again from the
-    student and makes the same steps. With `sft.stop_at_accuracy` the policy is measured on
-    validation after every epoch, and training ends where it has become that good: initialisations
-    can then be compared at equal accuracy before RL.
+    A finished stage is restored from there; one that was killed goes on after its last checkpoint
+    (`sft.checkpoint_every`), or starts again from the student, and makes the same steps. With
+    `sft.stop_at_accuracy` the policy is measured on validation after every epoch, and training ends
+    where it has become that good: initialisations can then be compared at equal accuracy before RL.
     """
     cfg, learner, journal = kit.cfg.sft, kit.trainer, kit.journal
-    steps_an_epoch = ceil(len(demonstrations) / cfg.batch_size)
-    num_steps = cfg.num_steps or cfg.epochs * steps_an_epoch
-    await learner.begin_sft(num_steps=num_steps)
+    held_out, trained = set_aside(demonstrations, num=cfg.held_out, seed=kit.cfg.seed)
+    examples = Examples(trained, cfg=cfg, learner=learner, tokens=kit.tokens, seed=kit.cfg.seed)
+    await learner.begin_sft(num_steps=examples.num_steps)
     if journal.finished("sft"):
         return await _restore(learner, journal)
+    await examples.prepare()
+    step = await _begin_or_resume(learner, journal, examples)
     journal.start("sft")
-    journal.rewind("metrics", stage="sft", step=0)
-    journal.rewind("evaluations", stage="sft", step=0)
-    batches = _batches(demonstrations, num_steps=num_steps, size=cfg.batch_size, seed=kit.cfg.seed)
-    step = 0
-    for step, chosen in enumerate(batches, start=1):
-        batch = collate_demonstrations(chosen, kit.tokens)
+    measures = _Measures(kit, examiner, held_out, examples)
+    good_enough = False
+    while step < examples.num_steps and not good_enough:
+        step += 1
+        batch = await examples.batch(step)
         update = await learner.sft_step(batch)
-        epoch = step / steps_an_epoch
-        journal.metrics("sft", step, {**update.metrics, "epoch": epoch})
+        loss = await measures.held_out_loss(step)
+        epoch = {"epoch": step / examples.steps_an_epoch}
+        journal.metrics("sft", step, {**update.metrics, **loss, **epoch})
         journal.spend("sft", {"learner_tokens": int(batch.lengths.sum())})
-        journal.progress(step, num_steps)
-        if step % steps_an_epoch == 0 and await _good_enough(cfg, kit, examiner, step=step):
-            break
-    journal.spend("sft", {"problems": len({made.problem_id for made in demonstrations})})
-    await journal.checkpoint("sft", step=step, learner=learner, state={})
-    journal.finish("sft")
-
-
-async def _good_enough(cfg: SFTConfig, kit: Kit, examiner: Examiner, *, step: int) -> bool:
-    if cfg.stop_at_accuracy is None:
-        return False
-    weights = await sync_weights(kit.trainer, kit.pool)
-    accuracy = await examiner.accuracy(weights, stage="sft", step=step)
-    if accuracy < cfg.stop_at_accuracy:
-        return False
-    kit.journal.log(
-        f"SFT ends at step {step}: {accuracy:.1%} on validation, as sft.stop_at_accuracy asks"
+        journal.progress(step, examples.num_steps)
+        good_enough = await measures.good_enough(step)
+        await _save_if_due(kit, examples, step=step, measured=measures.due(step))
+    other = await _hand_on(
+        kit, examples, step=step, problems=len({made.problem_id for made in trained})
     )
-    return True
+    journal.finish("sft")
+    journal.prune_checkpoints(CHECKPOINTS, keep=0, best=other)
+
+
+def set_aside(
+    demonstrations: Sequence[Demonstration], *, num: int, seed: int
+) -> tuple[list[Demonstration], list[Demonstration]]:
+    """(held out, trained on): problem by problem, in an order drawn by the seed, until `num`
+    demonstrations are held out. All of one problem go together, so none is seen in training.
+
+    Raises TailorError where nothing would be left to train on.
+    """
+    problems = sorted({made.problem_id for made in demonstrations})
+    rng = np.random.default_rng(derive_seed(seed, "held_out"))
+    counts = {problem: 0 for problem in problems}
+    for made in demonstrations:
+        counts[made.problem_id] += 1
+    chosen: set[str] = set()
+    for index in rng.permutation(len(problems)):
+        if sum(counts[problem] for problem in chosen) >= num:
+            break
+        chosen.add(problems[index])
+    held_out = [made for made in demonstrations if made.problem_id in chosen]
+    trained = [made for made in demonstrations if made.problem_id not in chosen]
+    if demonstrations and not trained:
+        raise TailorError(
+            f"sft.held_out = {num} leaves none of the {len(demonstrations)} demonstrations "
+            f"({len(problems)} problems) to train on: make it smaller"
+        )
+    return held_out, trained
+
+
+@dataclass(frozen=True, slots=True)
+class _Measures:
+    """What is measured while SFT goes on, and when."""
+
+    kit: Kit
+    examiner: Examiner
+    held_out: Sequence[Demonstration]
+    examples: Examples
+
+    def due(self, step: int) -> bool:
+        every = self.kit.cfg.sft.evaluate_every
+        return every > 0 and (step % every == 0 or step == self.examples.num_steps)
+
+    async def held_out_loss(self, step: int) -> dict[str, float]:
+        if not self.held_out or not self.due(step):
+            return {}
+        return {HELD_OUT_LOSS: await self.kit.trainer.sft_loss(self._held_out_batch())}
+
+    def _held_out_batch(self) -> Batch:
+        return collate_demonstrations(self.held_out, self.kit.tokens)
+
+    async def good_enough(self, step: int) -> bool:
+        """Whether SFT ends here; measures the accuracy on validation where it is due."""
+        cfg: SFTConfig = self.kit.cfg.sft
+        target = cfg.stop_at_accuracy
+        judged = target is not None and step % self.examples.steps_an_epoch == 0
+        if not judged and not (self.due(step) and self.kit.cfg.evaluation.every):
+            return False
+        weights = await sync_weights(self.kit.trainer, self.kit.pool)
+        accuracy = await self.examiner.accuracy(weights, stage="sft", step=step)
+        if not judged or target is None or accuracy < target:
+            return False
+        self.kit.journal.log(
+            f"SFT ends at step {step}: {accuracy:.1%} on validation, as sft.stop_at_accuracy asks"
+        )
+        return True
+
+
+async def _begin_or_resume(learner: Learner, journal: Journal, examples: Examples) -> int:
+    """The step that training goes on after; rows and amounts past it are dropped."""
+    checkpoint = journal.latest_checkpoint(CHECKPOINTS)
+    step = 0
+    if checkpoint is not None:
+        note = await learner.restore(checkpoint.folder)
+        if note:
+            journal.log(note)
+        examples.load(checkpoint.state["examples"])
+        step = checkpoint.step
+    journal.rewind("metrics", stage="sft", step=step)
+    journal.rewind("evaluations", stage="sft", step=step)
+    journal.rewind_ledger("sft", checkpoint)
+    return step
+
+
+async def _save_if_due(kit: Kit, examples: Examples, *, step: int, measured: bool) -> None:
+    """A checkpoint every `checkpoint_every` steps, and where a measurement was the best so far."""
+    cfg, journal = kit.cfg.sft, kit.journal
+    due = cfg.checkpoint_every > 0 and step % cfg.checkpoint_every == 0
+    if not due and not measured:
+        return
+    best = best_step(journal, stage="sft")
+    if due or best == step:
+        await _save(kit, examples, step=step)
+        journal.prune_checkpoints(CHECKPOINTS, keep=1, best=best)
+
+
+async def _save(kit: Kit, examples: Examples, *, step: int) -> None:
+    state = {"examples": examples.state()}
+    name = f"{CHECKPOINTS}{step:06d}"
+    await kit.journal.checkpoint(name, step=step, learner=kit.trainer, state=state)
+
+
+async def _hand_on(kit: Kit, examples: Examples, *, step: int, problems: int) -> int | None:
+    """checkpoints/sft: the last weights, or with `sft.keep = "best"` the best measured, which then
+    are those in the learner. Returns the step of the other of the two, if they differ: it stays as
+    a checkpoint on the way.
+    """
+    learner, journal = kit.trainer, kit.journal
+    best = best_step(journal, stage="sft")
+    handed, other = step, best
+    if kit.cfg.sft.keep == "best" and best is not None and best != step:
+        handed, other = best, step
+        await _save(kit, examples, step=step)
+        checkpoint = journal.named_checkpoint(f"{CHECKPOINTS}{best:06d}")
+        if checkpoint is None:
+            raise RunFolderError(
+                f"the checkpoint of the best SFT step (checkpoints/{CHECKPOINTS}{best:06d}) is "
+                'missing or damaged: go on with sft.keep = "last" in a new run'
+            )
+        # Older weights under a newer version: engines take no version twice, and none that is past.
+        version = await learner.version()
+        await learner.load(checkpoint.folder, step=version.step + 1)
+        await learner.begin_sft(num_steps=examples.num_steps)
+        journal.log(f"SFT hands on step {best}, the best measured, and not the last ({step})")
+    journal.spend("sft", {"problems": problems})
+    other = None if other == handed else other
+    await journal.checkpoint(FINAL, step=handed, learner=learner, state={"other": other})
+    return other
 
 
 async def _restore(learner: Learner, journal: Journal) -> None:
-    checkpoint = journal.latest_checkpoint("sft")
+    checkpoint = journal.named_checkpoint(FINAL)
     if checkpoint is None:
         raise RunFolderError(
             "SFT has finished but its checkpoint (checkpoints/sft) is missing or damaged: "
             "start a new run"
         )
-    await learner.restore(checkpoint.folder)
-
-
-def _batches(
-    demonstrations: Sequence[Demonstration], *, num_steps: int, size: int, seed: int
-) -> Iterator[list[Demonstration]]:
-    """Every demonstration once an epoch, in an order of its own; the last batch of an epoch may be
-    smaller. `num_steps` batches in all, so the last epoch may be cut off.
-    """
-    made = 0
-    for epoch in count():
-        rng = np.random.default_rng(derive_seed(seed, "sft", epoch))
-        order = rng.permutation(len(demonstrations))
-        for start in range(0, len(order), size):
-            if made == num_steps:
-                return
-            made += 1
-            yield [demonstrations[i] for i in order[start : start + size]]
+    note = await learner.restore(checkpoint.folder)
+    if note and not journal.finished("rl"):
+        journal.log(note)
+    journal.prune_checkpoints(CHECKPOINTS, keep=0, best=checkpoint.state["other"])

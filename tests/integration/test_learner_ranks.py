@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,32 +12,57 @@ import pytest
 import torch
 
 from learners.group import LearnerGroup
-from learners.packing import split_batch
+from learners.packing import split_batch, take
 from tailor_rl.config.schema import RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError
 from tailor_rl.types import Batch, Update
 from tailor_rl.weights import WeightBundle, unpack
 from tests.learner_processes import RankProcesses
-from tests.tiny import CHAT_TEMPLATE, VOCABULARY, make_student
+from tests.learner_reference import Loss, PlainLearner, make_batch, relative_difference
+from tests.tiny import CHAT_TEMPLATE, make_student
 
 OPTIMIZER = {"learning_rate": 1e-3, "warmup_steps": 2, "weight_decay": 0.01, "max_grad_norm": 0.5}
 SFT = SFTConfig(**OPTIMIZER, schedule="cosine")
 RL = RLConfig(**OPTIMIZER, algorithm="grpo", clip_high=0.28, kl_coefficient=0.05, temperature=0.8)
-# (ranks, ZeRO stage, tokens of a micro-batch, gradient checkpointing)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    ranks: int
+    zero_stage: int
+    micro_batch_tokens: int
+    packing: bool = False
+    gradient_checkpointing: bool = False
+    attention: str = "sdpa"
+
+
 CUTS = [
-    (1, 0, 10_000, False),
-    (1, 0, 1, False),
-    (1, 1, 60, False),
-    (1, 2, 60, False),
-    (1, 3, 60, False),
-    (2, 0, 60, False),
-    (2, 1, 10_000, False),
-    (2, 1, 40, False),
-    (2, 2, 10_000, False),
-    (2, 2, 40, False),
-    (2, 3, 10_000, False),
-    (2, 3, 40, False),
-    (2, 3, 40, True),
+    Cut(1, 0, 10_000),
+    Cut(1, 0, 1),
+    Cut(1, 0, 10_000, packing=True),
+    Cut(1, 0, 60, packing=True, attention="eager"),
+    Cut(1, 1, 60),
+    Cut(1, 2, 60),
+    Cut(1, 3, 60),
+    Cut(2, 0, 60),
+    Cut(2, 0, 60, packing=True),
+    Cut(2, 1, 10_000),
+    Cut(2, 1, 40),
+    Cut(2, 1, 40, packing=True),
+    Cut(2, 2, 10_000),
+    Cut(2, 2, 40),
+    Cut(2, 2, 60, packing=True),
+    Cut(2, 3, 10_000),
+    Cut(2, 3, 40),
+    Cut(2, 3, 60, packing=True),
+    Cut(2, 3, 40, gradient_checkpointing=True),
+    Cut(2, 1, 60, packing=True, gradient_checkpointing=True),
+]
+VARIED_CUTS = [
+    Cut(1, 0, 10_000),
+    Cut(1, 1, 60, packing=True),
+    Cut(2, 2, 40),
+    Cut(2, 3, 60, packing=True, gradient_checkpointing=True),
 ]
 
 
@@ -74,66 +99,19 @@ async def bundle_of(group: LearnerGroup) -> WeightBundle:
     return bundle
 
 
-async def learn(group: LearnerGroup, batch: Batch) -> Update:
-    """A policy step with the KL term in the loss."""
+async def start(
+    processes: dict[int, RankProcesses], student: Path, cut: Cut, *, rl: RLConfig = RL
+) -> LearnerGroup:
+    settings = asdict(cut)
+    handles = await processes[settings.pop("ranks")].start(student=str(student), **settings)
+    return LearnerGroup(handles, sft=SFT, rl=rl)
+
+
+async def learn(group: LearnerGroup, batch: Batch, *, kl_coefficient: float = 0.05) -> Update:
+    """A policy step with the KL term in the loss, where a reference is kept."""
     scores = await group.score(batch)
     batch = replace(batch, reference_logprobs=scores.reference_logprobs)
-    return await group.policy_step(batch, kl_coefficient=0.05)
-
-
-def make_batch(seed: int, *, sequences: int = 7, longest: int = 30) -> Batch:
-    random = np.random.default_rng(seed)
-    lengths = random.integers(8, longest + 1, sequences)
-    tokens = random.integers(3, VOCABULARY, (sequences, longest))
-    mask = np.zeros(tokens.shape, dtype=np.bool_)
-    for row, length in enumerate(lengths):
-        mask[row, 3:length] = True
-    return Batch(
-        tokens=tokens,
-        mask=mask,
-        rollout_logprobs=(random.normal(-5.5, 0.3, tokens.shape) * mask).astype(np.float32),
-        advantages=(random.normal(size=(sequences, 1)) * mask).astype(np.float32),
-        lengths=lengths,
-    )
-
-
-class PlainLearner:
-    """The same updates without DeepSpeed, micro-batches or our losses: formulas written out."""
-
-    def __init__(self, student: Path) -> None:
-        from transformers import AutoModelForCausalLM
-
-        self.model = AutoModelForCausalLM.from_pretrained(student, dtype=torch.float32)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), weight_decay=0.01)
-
-    def logprobs(self, batch: Batch, temperature: float) -> torch.Tensor:
-        tokens = torch.from_numpy(batch.tokens)
-        logits = self.model(input_ids=tokens).logits[:, :-1] / temperature
-        picked = logits.log_softmax(-1).gather(-1, tokens[:, 1:, None]).squeeze(-1)
-        return torch.nn.functional.pad(picked, (1, 0))
-
-    def update(self, loss: torch.Tensor, learning_rate: float) -> float:
-        self.optimizer.param_groups[0]["lr"] = learning_rate
-        self.optimizer.zero_grad()
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 0.5)
-        self.optimizer.step()
-        return float(norm)
-
-    def sft_loss(self, batch: Batch) -> torch.Tensor:
-        mask = torch.from_numpy(batch.mask)
-        return -self.logprobs(batch, 1.0)[mask].mean()
-
-    def policy_loss(self, batch: Batch, reference: torch.Tensor) -> torch.Tensor:
-        learner = self.logprobs(batch, 0.8)
-        ratio = (learner - torch.from_numpy(batch.rollout_logprobs)).exp()
-        advantages = torch.from_numpy(batch.advantages)
-        surrogate = torch.minimum(ratio * advantages, ratio.clamp(0.8, 1.28) * advantages)
-        kl = (reference - learner).exp() - (reference - learner) - 1
-        losses = -surrogate + 0.05 * kl
-        masks = torch.from_numpy(batch.mask)
-        means = [row[mask].mean() for row, mask in zip(losses, masks, strict=True)]
-        return torch.stack(means).mean()
+    return await group.policy_step(batch, kl_coefficient=kl_coefficient)
 
 
 @pytest.fixture(scope="module")
@@ -141,61 +119,36 @@ def plain(student: Path) -> dict[str, Any]:
     """What a learner without cuts does: an SFT step; or, from the student, two policy steps."""
     supervised = PlainLearner(student)
     sft_norm = supervised.update(supervised.sft_loss(make_batch(0)), 5e-4)
-    policy = PlainLearner(student)
+    policy, loss = PlainLearner(student), Loss(kl_coefficient=0.05)
     losses, norms = [], []
     for step, learning_rate in enumerate([5e-4, 1e-3]):
         batch = make_batch(step)
         with torch.no_grad():
             reference = PlainLearner(student).logprobs(batch, 0.8)
-        loss = policy.policy_loss(batch, reference)
-        norms.append(policy.update(loss, learning_rate))
-        losses.append(loss.item())
+        value = policy.policy_loss(batch, loss, reference=reference, proximal=reference)
+        norms.append(policy.update(value, learning_rate))
+        losses.append(value.item())
     return {
         "sft_norm": sft_norm,
-        "sft_moments": {
-            name: supervised.optimizer.state[p]["exp_avg"].numpy()
-            for name, p in supervised.model.named_parameters()
-        },
+        "sft_moments": supervised.first_moments(),
         "policy_losses": losses,
         "policy_norms": norms,
-        "policy_weights": {n: p.detach().numpy() for n, p in policy.model.named_parameters()},
+        "policy_weights": policy.weights(),
     }
 
 
-def relative_difference(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> float:
-    assert ours.keys() == theirs.keys()
-    difference = sum(float(((ours[n] - theirs[n]).astype(np.float64) ** 2).sum()) for n in ours)
-    size = sum(float((theirs[n].astype(np.float64) ** 2).sum()) for n in theirs)
-    return float(np.sqrt(difference / size))
-
-
-@pytest.mark.parametrize(("ranks", "zero_stage", "micro_batch_tokens", "checkpointing"), CUTS)
+@pytest.mark.parametrize("cut", CUTS, ids=str)
 async def test_no_cut_changes_a_gradient_or_an_update(
-    processes: dict[int, RankProcesses],
-    student: Path,
-    plain: dict[str, Any],
-    ranks: int,
-    zero_stage: int,
-    micro_batch_tokens: int,
-    checkpointing: bool,
+    processes: dict[int, RankProcesses], student: Path, plain: dict[str, Any], cut: Cut
 ) -> None:
-    async def fresh_group() -> LearnerGroup:
-        handles = await processes[ranks].start(
-            student=str(student),
-            zero_stage=zero_stage,
-            micro_batch_tokens=micro_batch_tokens,
-            gradient_checkpointing=checkpointing,
-        )
-        return LearnerGroup(handles, sft=SFT, rl=RL)
-
-    group = await fresh_group()
+    group = await start(processes, student, cut)
     await group.begin_sft(num_steps=10)
     update = await group.sft_step(make_batch(0))
-    moments = (await processes[ranks].all("first_moments"))[0]
+    moments = (await processes[cut.ranks].all("first_moments"))[0]
     assert relative_difference(moments, plain["sft_moments"]) < 1e-5
     assert update.metrics["grad_norm"] == pytest.approx(plain["sft_norm"], rel=1e-5)
 
-    group = await fresh_group()
+    group = await start(processes, student, cut)
     await group.begin_rl(num_steps=10)
     for step in range(2):
         update = await learn(group, make_batch(step))
@@ -204,6 +157,94 @@ async def test_no_cut_changes_a_gradient_or_an_update(
     bundle = await bundle_of(group)
     weights = {name: unpack(packed).numpy() for name, packed in bundle.tensors.items()}
     assert relative_difference(weights, plain["policy_weights"]) < 1e-5
+
+
+VARIANTS: dict[str, tuple[dict[str, Any], Loss, int]] = {
+    # recipe's keys, the same for the reference, supervised rows
+    "sequence-level ratios": (
+        {"algorithm": "gspo", "clip_low": 0.2, "clip_high": 0.28},
+        Loss(sequence_ratio=True),
+        0,
+    ),
+    "token mean, entropy bonus": (
+        {"algorithm": "dapo", "entropy_coefficient": 0.02},
+        Loss(token_mean=True, entropy_coefficient=0.02),
+        0,
+    ),
+    "recomputed and corrected, with KL": (
+        {
+            "algorithm": "grpo",
+            "clip_high": 0.28,
+            "kl_coefficient": 0.05,
+            "logprobs": "recomputed",
+            "correction": "token_is",
+            "correction_high": 1.1,
+        },
+        Loss(recomputed=True, truncation=1.1, kl_coefficient=0.05),
+        0,
+    ),
+    "some rows supervised": ({"algorithm": "dapo"}, Loss(token_mean=True), 3),
+}
+
+
+@pytest.mark.parametrize("cut", VARIED_CUTS, ids=str)
+@pytest.mark.parametrize("variant", list(VARIANTS))
+async def test_no_cut_changes_the_gradient_of_any_part_of_a_loss(
+    processes: dict[int, RankProcesses], student: Path, variant: str, cut: Cut
+) -> None:
+    given, loss, supervised = VARIANTS[variant]
+    batch = make_batch(5, supervised=supervised)
+    plain = PlainLearner(student)
+    with torch.no_grad():
+        before = plain.logprobs(batch, 0.8)
+    value = plain.policy_loss(batch, loss, reference=before, proximal=before)
+    norm = plain.update(value, 1e-3)
+
+    rl = RLConfig(**(OPTIMIZER | {"warmup_steps": 0}), temperature=0.8, **given)
+    group = await start(processes, student, cut, rl=rl)
+    await group.begin_rl(num_steps=10)
+    if loss.recomputed:
+        scores = await group.score(batch)
+        assert np.abs(scores.learner_logprobs - before.numpy())[batch.mask].max() < 1e-5
+        batch = replace(batch, proximal_logprobs=scores.learner_logprobs)
+    update = await learn(group, batch, kl_coefficient=loss.kl_coefficient)
+    moments = (await processes[cut.ranks].all("first_moments"))[0]
+    assert relative_difference(moments, plain.first_moments()) < 1e-5
+    assert update.metrics["grad_norm"] == pytest.approx(norm, rel=1e-5)
+
+
+@pytest.mark.parametrize("cut", VARIED_CUTS, ids=str)
+async def test_epochs_are_updates_on_the_same_batch(
+    processes: dict[int, RankProcesses], student: Path, cut: Cut
+) -> None:
+    batch, loss = make_batch(5), Loss(token_mean=True)
+    plain = PlainLearner(student)
+    nothing = torch.zeros(batch.mask.shape)
+    for _ in range(2):
+        plain.update(plain.policy_loss(batch, loss, reference=nothing, proximal=nothing), 1e-3)
+
+    rl = RLConfig(
+        **(OPTIMIZER | {"warmup_steps": 0}), algorithm="dapo", temperature=0.8, epochs_per_step=2
+    )
+    group = await start(processes, student, cut, rl=rl)
+    await group.begin_rl(num_steps=10)
+    await learn(group, batch, kl_coefficient=0.0)
+    bundle = await bundle_of(group)
+    weights = {name: unpack(packed).numpy() for name, packed in bundle.tensors.items()}
+    assert relative_difference(weights, plain.weights()) < 1e-5
+
+
+async def test_the_order_of_sequences_changes_nothing(
+    processes: dict[int, RankProcesses], student: Path
+) -> None:
+    batch = make_batch(0)
+    moments = []
+    for order in (np.arange(7), np.random.default_rng(1).permutation(7)):
+        group = await start(processes, student, Cut(2, 2, 60))
+        await group.begin_sft(num_steps=10)
+        await group.sft_step(take(batch, order))
+        moments.append((await processes[2].all("first_moments"))[0])
+    assert relative_difference(*moments) < 1e-5
 
 
 @pytest.mark.parametrize(("ranks", "zero_stage"), [(1, 1), (2, 1), (2, 2), (2, 3)])
@@ -389,20 +430,6 @@ async def test_rewards_that_are_no_numbers_stop_the_learner(
     batch.advantages[0] = np.nan
     with pytest.raises(LearnerError, match="gradient norm is nan"):
         await learn(group, batch)
-
-
-async def test_a_checkpoint_of_another_cut_is_refused(
-    processes: dict[int, RankProcesses], student: Path, tmp_path: Path
-) -> None:
-    handles = await processes[1].start(student=str(student), zero_stage=0, micro_batch_tokens=60)
-    group = LearnerGroup(handles, sft=SFT, rl=RL)
-    await group.begin_sft(num_steps=2)
-    await group.save(tmp_path)
-    handles = await processes[1].start(student=str(student), zero_stage=1, micro_batch_tokens=60)
-    other = LearnerGroup(handles, sft=SFT, rl=RL)
-    await other.begin_sft(num_steps=2)
-    with pytest.raises(LearnerError, match=r"ZeRO 0 in float32 and cannot .* ZeRO 1"):
-        await other.restore(tmp_path)
 
 
 async def test_a_killed_rank_is_a_learner_error_not_a_hang(student: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tailor_rl.batch import collate_demonstrations, collate_groups, joined
+from tailor_rl.batch import collate_demonstrations, collate_groups, given_mask, joined
 from tailor_rl.types import Demonstration, Grade, Group, Problem, Rollout
 
 PROBLEM = Problem(id="t:train:0", prompt="p", answer="a", split="train", difficulty=1, metadata={})
@@ -82,6 +82,14 @@ def test_demonstrations_train_on_the_trace_and_its_end_alone() -> None:
     assert batch.tokens.tolist() == [[1, 65, 66, 67, 2], [1, 65, 68, 2, 0]]
     assert batch.mask.astype(int).tolist() == [[0, 0, 1, 1, 1], [0, 0, 1, 1, 0]]
     assert not batch.advantages.any()
+
+
+def test_given_tokens_are_learnt_only_where_that_is_asked_for() -> None:
+    groups = [group(rollout([5, 6], [7, 8, 2]), replace(rollout([5, 6], [7, 8, 2]), given=2))]
+    assert collate_groups(groups).mask.astype(int).tolist() == [[0, 0, 1, 1, 1], [0, 0, 0, 0, 1]]
+    whole = collate_groups(groups, learn_given=True)
+    assert whole.mask.astype(int).tolist() == [[0, 0, 1, 1, 1]] * 2
+    assert given_mask(whole, groups).astype(int).tolist() == [[0] * 5, [0, 0, 1, 1, 0]]
 
 
 def test_counts_that_disagree_are_refused() -> None:

@@ -86,7 +86,7 @@ def ended(here: Path, launch: Callable[..., None], **changes: Any) -> int:
         (["run"], "no recipe was named"),
         (["run", "no.toml"], "there is no recipe no.toml"),
         (["run", "recipe.toml", "rl.group_sise=2"], 'did you mean "rl.group_size"?'),
-        (["run", "recipe.toml", "rl.group_size=two"], "a whole number of at least 2"),
+        (["run", "recipe.toml", "rl.group_size=two"], "a whole number of at least 1"),
         (["run", "recipe.toml", "oops"], "is no override"),
         (["run", "recipe.toml", "rl.max_tokens=4000"], "rollout.max_model_len=512"),
         (["run", "recipe.toml", "student=no/such/folder"], "student = 'no/such/folder'"),

@@ -81,16 +81,16 @@ def test_an_unknown_key_in_the_file_names_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "parts"),
     [
-        ("rl.group_size=eight", ['rl.group_size = "eight"', "a whole number of at least 2", "8"]),
+        ("rl.group_size=eight", ['rl.group_size = "eight"', "a whole number of at least 1", "8"]),
         ('rl.group_size="8"', ['rl.group_size = "8"', "a whole number"]),
-        ("rl.group_size=1", ["rl.group_size = 1", "at least 2"]),
+        ("rl.group_size=0", ["rl.group_size = 0", "at least 1"]),
         ("rl.group_size=4.5", ["rl.group_size = 4.5", "a whole number"]),
         ("seed=true", ["seed = true", "a whole number"]),
         ("rl.learning_rate=0", ["rl.learning_rate = 0", "a number above 0"]),
-        ("rl.clip_low=1.5", ["rl.clip_low = 1.5", "above 0 and below 1"]),
+        ("rl.gamma=1.5", ["rl.gamma = 1.5", "above 0 and of at most 1"]),
         ("rl.learning_rate=nan", ["rl.learning_rate = nan", "finite"]),
         ("rollout.enforce_eager=1", ["rollout.enforce_eager = 1", "true or false"]),
-        ("rl.algorithm=ppo", ['rl.algorithm = "ppo"', '"dapo", "grpo"']),
+        ("rl.kl_estimate=k4", ['rl.kl_estimate = "k4"', '"k1", "k2", "k3"']),
         ("teacher.model=4", ["teacher.model = 4", "text in quotes"]),
         ("learner.zero_stage=4", ["learner.zero_stage = 4", "one of 0, 1, 2, 3"]),
         ("rl=3", ["rl = 3", "a section"]),
@@ -109,7 +109,7 @@ def test_a_wrong_value_is_named_with_its_rule(
 
 
 def test_several_wrong_values_are_all_named(tmp_path: Path) -> None:
-    said = refused(write_recipe(tmp_path), "rl.group_size=1", "sft.epochs=0", "rl.x=1")
+    said = refused(write_recipe(tmp_path), "rl.group_size=0", "sft.epochs=0", "rl.x=1")
     assert '"rl.x"' in said and "rl.group_size" in said and "sft.epochs" in said
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from tailor_rl.concurrency import ROLLOUTS_IN_FLIGHT
 from tailor_rl.errors import GradeError
 from tailor_rl.evaluation import Trace, examine_problems, tabulate
 from tailor_rl.statistics import problem_interval, wilson_interval
-from tailor_rl.types import Evaluation, Problem, ProblemResult, Rollout, Sampling
+from tailor_rl.types import Draw, Evaluation, Problem, ProblemResult, Rollout, Sampling
 from tests.fakes import FakeGrader, FakePool, FakeTask
 
 
@@ -25,7 +26,13 @@ class ScriptedPool(FakePool):
         self.most_open = 0
 
     async def generate(
-        self, problem: Problem, *, num: int, sampling: Sampling, seed: int
+        self,
+        problem: Problem,
+        *,
+        num: int,
+        sampling: Sampling,
+        seed: int,
+        draws: Sequence[Draw] | None = None,
     ) -> tuple[Rollout, ...]:
         index = int(problem.id.rpartition(":")[2])
         await super().generate(problem, num=0, sampling=sampling, seed=seed)
@@ -140,7 +147,13 @@ async def test_the_greedy_answer_is_one_more_and_no_sample() -> None:
 async def test_entropy_is_the_mean_surprise_at_the_tokens_drawn() -> None:
     class Surprised(FakePool):
         async def generate(
-            self, problem: Problem, *, num: int, sampling: Sampling, seed: int
+            self,
+            problem: Problem,
+            *,
+            num: int,
+            sampling: Sampling,
+            seed: int,
+            draws: Sequence[Draw] | None = None,
         ) -> tuple[Rollout, ...]:
             made = await super().generate(problem, num=num, sampling=sampling, seed=seed)
             return tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from learners.group import LearnerGroup
-from learners.metrics import PolicyReport, SFTReport, merge_policy, merge_sft
+from learners.metrics import Passes, PolicyReport, SFTReport, merge_policy, merge_sft
 from learners.packing import Shard
 from tailor_rl.algorithms.algorithm import AGGREGATIONS
 from tailor_rl.config.algorithms import resolve_algorithm
@@ -63,11 +64,18 @@ class Channel:
 
 def sft_report(tokens: int, *, seconds: float = 2.0) -> SFTReport:
     return SFTReport(
-        loss=0.5, grad_norm=3.0, learning_rate=1e-4, num_trained_tokens=tokens, seconds=seconds
+        loss=0.5,
+        grad_norm=3.0,
+        learning_rate=1e-4,
+        num_trained_tokens=tokens,
+        passes=Passes(num_read_tokens=tokens, num_computed_tokens=tokens, lowered_budget=None),
+        seconds=seconds,
     )
 
 
-def policy_report(shard: Shard, *, seconds: float = 2.0, kl: float | None = None) -> PolicyReport:
+def policy_report(
+    shard: Shard, *, seconds: float = 2.0, kl: float | None = None, lowered: int | None = None
+) -> PolicyReport:
     trained = shard.num_trained_tokens
     return PolicyReport(
         loss=float(shard.weights.sum()),
@@ -87,6 +95,9 @@ def policy_report(shard: Shard, *, seconds: float = 2.0, kl: float | None = None
         num_trained_tokens=trained,
         num_tokens=shard.num_tokens,
         num_sequences=shard.num_sequences,
+        passes=Passes(
+            num_read_tokens=3 * trained, num_computed_tokens=4 * trained, lowered_budget=lowered
+        ),
         seconds=seconds,
     )
 
@@ -144,6 +155,47 @@ async def test_every_part_of_a_policy_step_is_normalised_by_itself() -> None:
         assert sum(shard.weights.sum() for shard in shards) == pytest.approx(1)
     assert update.step == 1
     assert update.metrics["sequences"] == 6
+
+
+async def test_a_batch_is_gone_through_once_an_epoch_in_the_same_order() -> None:
+    group, ranks = make_group(1, updates_per_step=2, epochs_per_step=3)
+    await group.policy_step(make_batch([4, 12, 5, 6]), kl_coefficient=0.25)
+    shards, coefficient = ranks[0].calls[-1][1]
+    assert [shard.num_tokens for shard in shards] == [16, 11] * 3
+    assert coefficient == 0.25
+
+
+async def test_demonstrations_in_rl_are_normalised_by_their_own_tokens() -> None:
+    group, ranks = make_group(1, algorithm="grpo")
+    batch = make_batch([4, 12, 5, 7])
+    shape = batch.mask.shape
+    batch = replace(
+        batch,
+        supervised=np.array([False, True, False, True]),
+        scales=np.where([[False], [True], [False], [True]], 3.0, 0.5) * np.ones(shape),
+    )
+    await group.policy_step(batch)
+    (shard,) = ranks[0].calls[-1][1][0]
+    # A mean over the two rollouts, times 1/2; a mean over the 15 demonstrated tokens, times 3.
+    of_row = dict(zip(shard.rows.tolist(), shard.weights.sum(axis=1).tolist(), strict=True))
+    assert of_row == pytest.approx({0: 1 / 4, 1: 3 * 10 / 15, 2: 1 / 4, 3: 3 * 5 / 15})
+
+
+async def test_scores_of_all_ranks_are_put_back_into_the_rows_of_the_batch() -> None:
+    class ScoringRank(FakeRank):
+        async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+            shard = args[0]
+            said = np.where(shard.mask, shard.rows[:, None] + 1.0, 0.0).astype(np.float32)
+            return {"rows": shard.rows, "logprobs": -said, "entropies": said}
+
+    group = LearnerGroup([ScoringRank(), ScoringRank()], sft=SFTConfig(), rl=RLConfig())
+    batch = make_batch([4, 12, 5])
+    scores = await group.score(batch)
+    expected = np.where(batch.mask, np.array([[1.0], [2.0], [3.0]]), 0.0)
+    assert np.array_equal(scores.entropies, expected)
+    assert np.array_equal(scores.learner_logprobs, -expected)
+    assert scores.reference_logprobs is None and scores.values is None
+    assert await group.sft_loss(batch) == pytest.approx((2 * 1 + 10 * 2 + 3 * 3) / 15)
 
 
 @pytest.mark.parametrize(("coefficient", "kept"), [(0.0, False), (0.01, True)])
@@ -233,12 +285,55 @@ def test_means_are_taken_once_over_all_ranks_and_updates() -> None:
             "forward_backward_seconds": 8.0,
             "tokens_per_second": 54 / 8,
             "sequences": 6,
+            "padding": 0.25,
+            "mismatch_kl": 0.0,
+            "log_ratio_q01": 0.0,
+            "log_ratio_q50": 0.0,
+            "log_ratio_q99": 0.0,
+            "effective_share": 1.0,
+            "correction_mean": 1.0,
+            "corrected_effective_share": 1.0,
+            "corrected_share": 0.0,
         }
     )
 
 
 def test_a_run_without_reference_reports_no_kl() -> None:
     assert "kl_reference" not in merge_policy([[policy_report(shard_of([4]))]])
+
+
+def test_a_lowered_token_budget_is_reported_by_every_step_after_it() -> None:
+    shard = shard_of([4])
+    as_ever, lower, lowest = (policy_report(shard, lowered=each) for each in (None, 96, 48))
+    assert "micro_batch_tokens" not in merge_policy([[as_ever]])
+    assert merge_policy([[lower], [as_ever], [lowest]])["micro_batch_tokens"] == 48
+
+
+def test_the_mismatch_of_engine_and_learner_worked_by_hand() -> None:
+    report = replace(
+        policy_report(shard_of([6])),  # 4 trained tokens
+        log_ratios=np.log(np.array([1.0, 2.0, 2.0, 1.0], dtype=np.float32)),
+        correction_sum=1.0 + 1.5 + 1.5 + 1.0,
+        correction_square_sum=1.0 + 2.25 + 2.25 + 1.0,
+        corrected=2,
+    )
+    metrics = merge_policy([[report]])
+    # The mean of r - 1 - log r, and the share (sum r)^2 / (n sum r^2).
+    assert metrics["mismatch_kl"] == pytest.approx((1 - np.log(2)) / 2)
+    assert metrics["effective_share"] == pytest.approx(36 / (4 * 10))
+    assert metrics["corrected_effective_share"] == pytest.approx(25 / (4 * 6.5))
+    assert metrics["correction_mean"] == pytest.approx(1.25)
+    assert metrics["corrected_share"] == 0.5
+    assert metrics["log_ratio_q50"] == pytest.approx(np.log(2) / 2)
+
+
+def test_a_step_without_tokens_of_the_policys_own_reports_no_mismatch() -> None:
+    report = replace(
+        policy_report(shard_of([6])), log_ratios=np.zeros(0, dtype=np.float32), supervised_tokens=4
+    )
+    metrics = merge_policy([[report]])
+    assert not {"mismatch_kl", "entropy", "clip_fraction_low"} & set(metrics)
+    assert metrics["supervised_tokens"] == 4
 
 
 def test_the_slowest_rank_sets_the_seconds_of_an_sft_step() -> None:

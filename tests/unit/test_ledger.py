@@ -47,3 +47,40 @@ def test_seconds_count_open_stages_only_and_accumulate_over_sittings(tmp_path: P
     clock.now += 50
     ledger.add("sft", {"rollouts": 1})
     assert read_ledger(tmp_path)["rl"]["seconds"] == pytest.approx(25)
+
+
+def test_what_was_spent_after_a_checkpoint_moves_to_a_row_of_its_own(tmp_path: Path) -> None:
+    clock = Clock()
+    ledger = Ledger(tmp_path, clock=clock)
+    ledger.open("rl")
+    ledger.add("rl", {"rollouts": 8})
+    ledger.add("sft", {"problems": 3})
+    clock.now += 10
+    then = ledger.snapshot()
+    ledger.add("rl", {"rollouts": 4, "problems": 2})
+    clock.now += 5
+    for _ in range(2):  # a kill may come between the rewinding and what follows it
+        ledger.rewind("rl", then["rl"])
+        ledger.rewind("sft", then["sft"])
+    assert read_ledger(tmp_path) == {
+        "rl": {"rollouts": 8, "seconds": 10.0},
+        "sft": {"problems": 3},
+        "rl_lost": {"rollouts": 4, "problems": 2, "seconds": 5.0},
+    }
+
+
+def test_a_stage_without_a_checkpoint_loses_all_and_what_it_found_stays(folder: RunFolder) -> None:
+    book = journal(folder)
+    book.spend("validation", {"problems": 4})  # before RL
+    book.rewind_ledger("rl", None)
+    book.start("rl")
+    book.spend("rl", {"rollouts": 8})
+    book.spend("validation", {"problems": 2})
+    book = journal(folder)
+    book.rewind_ledger("rl", None)
+    found = {stage: dict(amounts) for stage, amounts in read_ledger(folder.path).items()}
+    for amounts in found.values():
+        amounts.pop("seconds", None)
+    assert found["validation"] == {"problems": 4}
+    assert found["validation_lost"] == {"problems": 2}
+    assert found["rl"] == {} and found["rl_lost"] == {"rollouts": 8}

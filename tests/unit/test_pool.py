@@ -11,8 +11,9 @@ import pytest
 from actors.handles import RawRollout, ReceiveReport
 from actors.pool import EnginePool
 from tailor_rl.errors import ConfigError, EngineError, WeightSyncError
+from tailor_rl.seeds import derive_seed
 from tailor_rl.sync import MeetingChannel
-from tailor_rl.types import Problem, Sampling, WeightVersion
+from tailor_rl.types import Draw, Problem, Sampling, WeightVersion
 
 SAMPLING = Sampling(temperature=1.0, max_tokens=4)
 VERSION = WeightVersion(step=3, checksum="abc")
@@ -99,6 +100,37 @@ def test_a_rollout_carries_its_problem_the_prompt_and_what_the_engine_said() -> 
         "seed": 5,
         "deadline_s": 5,
     }
+
+
+def test_a_draw_continues_what_is_given_and_both_are_the_completion() -> None:
+    engine = FakeEngine("0")
+    draws = [Draw(), Draw(prefix=(120, 121)), Draw(), Draw(temperature=0.5)]
+
+    async def scenario(pool: EnginePool) -> Any:
+        rollouts = await pool.generate(problem(), num=4, sampling=SAMPLING, seed=5, draws=draws)
+        return rollouts, pool.spent
+
+    (first, given, second, cool), spent = with_pool([engine], scenario)
+    assert (given.token_ids, given.text, given.given) == ((120, 121, 97, 98, 0), "xyab", 2)
+    assert given.prompt_ids == first.prompt_ids
+    assert given.rollout_logprobs[:3] == (0.0, 0.0, -1.0)
+    assert (given.num_drawn, first.num_drawn, spent["generated_tokens"]) == (3, 3, 12)
+    # Plain ones are drawn as they are without the others; those have seeds of their own.
+    assert [r.rollout_logprobs[1] for r in (first, second)] == [-5, -6]
+    plain, after, other = engine.asked
+    assert (plain["num"], plain["seed"], plain["max_tokens"]) == (2, 5, 4)
+    assert (after["num"], after["seed"], after["max_tokens"]) == (1, derive_seed(5, "draw", 1), 2)
+    assert after["prompt_ids"] == (*first.prompt_ids, 120, 121)
+    assert (other["temperature"], other["max_tokens"], cool.given) == (0.5, 4, 0)
+
+
+def test_a_prefix_must_leave_something_to_draw() -> None:
+    async def scenario(pool: EnginePool) -> Any:
+        draws = [Draw(prefix=(1, 2, 3, 4))]
+        return await pool.generate(problem(), num=1, sampling=SAMPLING, seed=0, draws=draws)
+
+    with pytest.raises(ConfigError, match=r"4 tokens were given .* none of max_tokens=4"):
+        with_pool([FakeEngine("0")], scenario)
 
 
 def test_a_group_goes_to_the_engine_with_the_fewest_sequences_in_flight() -> None:

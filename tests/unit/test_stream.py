@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailor_rl.errors import GradeError, TailorError
+from tailor_rl.methods.hooks import RLMethod
 from tailor_rl.stream import PATIENCE, GroupStream, Spent
-from tailor_rl.types import Group, Problem, Rollout, Sampling, WeightVersion
+from tailor_rl.types import Draw, Group, Problem, Rollout, Sampling, WeightVersion
 from tests.fakes import FakeGrader, FakePool, FakeTask
 
 SAMPLING = Sampling(temperature=1.0, max_tokens=16)
@@ -29,6 +31,8 @@ def make_stream(
     spent: Spent | None = None,
     task: FakeTask | None = None,
     max_error_share: float = 0.0,
+    method: RLMethod | None = None,
+    idle: bool = False,
 ) -> GroupStream:
     return GroupStream(
         task or FakeTask(),
@@ -44,12 +48,14 @@ def make_stream(
         version=WeightVersion(pool.step, ""),
         position=position,
         spent=spent,
+        method=method,
+        idle=idle,
     )
 
 
-def sync(pool: FakePool, stream: GroupStream) -> None:
+def sync(pool: FakePool, stream: GroupStream, *, idle: bool = False) -> None:
     pool.step += 1
-    stream.advance(WeightVersion(pool.step, ""))
+    stream.advance(WeightVersion(pool.step, ""), idle=idle)
 
 
 async def settle() -> None:
@@ -187,6 +193,14 @@ async def test_weights_that_arrive_during_generation_do_not_make_a_group_younger
         assert stream.lag(group) == 1
 
 
+async def test_a_step_without_an_update_makes_no_group_older() -> None:
+    pool = FakePool()
+    async with make_stream(pool, max_lag=0, dynamic_sampling=False) as stream:
+        await stream.take(3)
+        stream.advance(WeightVersion(pool.step, ""))
+        assert [stream.lag(group) for group in await stream.take(3)] == [0, 0, 0]
+
+
 async def test_groups_that_finish_early_wait_for_the_oldest() -> None:
     pool = FakePool()
     pool.hold = {train_id(0): asyncio.Event()}
@@ -294,13 +308,69 @@ async def test_a_group_of_which_nothing_could_be_graded_is_passed_over() -> None
     assert stream.spent.ungraded == 8  # all of groups 0 and 3
 
 
+class Curriculum(RLMethod):
+    """Every other problem; the last rollout of a group begins with two tokens that are given."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def saw(self, group: Group) -> None:
+        self.seen.append(group.order)
+
+    def problem(self, order: int) -> int:
+        return 2 * order
+
+    def draws(self, order: int, problem: Problem, *, group_size: int, seed: int) -> list[Draw]:
+        return [Draw()] * (group_size - 1) + [Draw(prefix=(ord("u"), ord("n")))]
+
+
+async def test_a_method_chooses_problems_and_how_rollouts_are_drawn() -> None:
+    pool = FakePool()
+    async with make_stream(pool, method=Curriculum(), dynamic_sampling=False) as stream:
+        groups = await stream.take(3)
+    assert [group.problem.id for group in groups] == [train_id(2 * i) for i in range(3)]
+    assert [rollout.given for rollout in groups[0].rollouts] == [0, 0, 0, 2]
+    tokens = sum(len(rollout.token_ids) for group in groups for rollout in group.rollouts)
+    assert stream.spent.generated_tokens == tokens - 6  # what was given cost nothing
+
+
+async def test_a_method_sees_every_group_in_order_and_those_passed_over_too() -> None:
+    method = Curriculum()
+    async with make_stream(FakePool(skill=0.2), method=method) as stream:
+        taken = await stream.take(3)
+    assert method.seen == list(range(stream.position))
+    assert len(method.seen) > len(taken)
+
+
+async def test_nothing_is_started_for_a_step_that_takes_none() -> None:
+    pool = FakePool()
+    async with make_stream(pool, max_lag=0, dynamic_sampling=False, idle=True) as stream:
+        await asyncio.sleep(0)
+        assert pool.started == []
+        sync(pool, stream)
+        groups = await stream.take(3)
+        assert [stream.lag(group) for group in groups] == [0, 0, 0]
+        sync(pool, stream, idle=True)
+        await asyncio.sleep(0)
+        assert len(pool.started) == 3
+        sync(pool, stream)
+        groups = await stream.take(3)
+        assert [stream.lag(group) for group in groups] == [0, 0, 0]
+
+
 async def test_truncated_rollouts_are_graded_and_counted() -> None:
     class ShortPool(FakePool):
         async def generate(
-            self, problem: Problem, *, num: int, sampling: Sampling, seed: int
+            self,
+            problem: Problem,
+            *,
+            num: int,
+            sampling: Sampling,
+            seed: int,
+            draws: Sequence[Draw] | None = None,
         ) -> tuple[Rollout, ...]:
             short = Sampling(temperature=1.0, max_tokens=1)
-            return await super().generate(problem, num=num, sampling=short, seed=seed)
+            return await super().generate(problem, num=num, sampling=short, seed=seed, draws=draws)
 
     async with make_stream(ShortPool(), dynamic_sampling=False) as stream:
         groups = await stream.take(3)

@@ -1,0 +1,306 @@
+"""What a recipe will occupy of memory: of each learner rank, part by part, and of each engine.
+
+Arithmetic on the recipe and the student's config.json: loads no model. The formulas follow what
+torch and DeepSpeed keep with the settings of learners/engine.py; benchmarks/memory_forecast.py
+holds them against measurements.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tailor_rl.config.algorithms import resolve_algorithm
+from tailor_rl.config.schema import LearnerConfig, LoRAConfig, RunConfig
+from tailor_rl.errors import ConfigError
+from tailor_rl.runs.environment import Machine
+
+FLOAT = 4  # bytes of a float32: master weights, Adam's moments
+BYTES = {"float32": 4, "bfloat16": 2}
+BUCKET = 500_000_000  # elements that DeepSpeed exchanges at once, at most
+LIVE = 1_000_000_000  # elements that ZeRO-3 puts together at once, at most
+CHUNK = 1 << 24  # logits that exist at once, see tailor_rl/algorithms/logprobs.py
+# Python, torch and transformers, before any model: 0.38 GB. A CUDA context is about as large.
+PROCESS = 400_000_000
+# The C allocator gives little of what a pass freed back to the system, and fits the next one into
+# it badly: measured on passes over 2,048 tokens.
+CPU_SLACK = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A decoder of the Llama family, by what its config.json says."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    tied: bool
+    biased: bool  # query, key and value layers
+
+    @property
+    def linear(self) -> Mapping[str, tuple[int, int]]:
+        """Widths in and out of each linear layer of a block, by its name."""
+        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        return {
+            "q_proj": (self.hidden, queries),
+            "k_proj": (self.hidden, keys),
+            "v_proj": (self.hidden, keys),
+            "o_proj": (queries, self.hidden),
+            "gate_proj": (self.hidden, self.intermediate),
+            "up_proj": (self.hidden, self.intermediate),
+            "down_proj": (self.intermediate, self.hidden),
+        }
+
+    @property
+    def embedding(self) -> int:
+        return self.vocabulary * self.hidden
+
+    @property
+    def backbone(self) -> int:
+        """Parameters of everything but a separate output layer."""
+        block = sum(width * height for width, height in self.linear.values()) + 2 * self.hidden
+        if self.biased:
+            block += (self.heads + 2 * self.kv_heads) * self.head_dim
+        return self.embedding + self.layers * block + self.hidden
+
+    @property
+    def parameters(self) -> int:
+        return self.backbone + (0 if self.tied else self.embedding)
+
+    def adapters(self, lora: LoRAConfig) -> int:
+        """Parameters of LoRA's adapters; targets of other names than those of a block are none."""
+        names = {target.rpartition(".")[2] for target in lora.targets or self.linear}
+        widths = [sum(both) for name, both in self.linear.items() if name in names]
+        return self.layers * lora.rank * sum(widths)
+
+
+_KNOWN = {"qwen2": True, "llama": False, "mistral": False}  # model_type -> biased
+
+
+def read_shape(student: str) -> Shape | None:
+    """None for a model that is not here yet, or of a family that the formulas are not made for."""
+    path = Path(student).expanduser() / "config.json"
+    try:
+        config: Any = json.loads(path.read_text(encoding="utf-8"))
+        return shape_of(config)
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+        return None
+
+
+def shape_of(config: Mapping[str, Any]) -> Shape | None:
+    """Raises KeyError or TypeError where a number is missing."""
+    if config.get("model_type") not in _KNOWN:
+        return None
+    hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
+    biased = bool(config.get("attention_bias", _KNOWN[config["model_type"]]))
+    return Shape(
+        hidden=hidden,
+        intermediate=int(config["intermediate_size"]),
+        layers=int(config["num_hidden_layers"]),
+        heads=heads,
+        kv_heads=int(config.get("num_key_value_heads") or heads),
+        head_dim=int(config.get("head_dim") or hidden // heads),
+        vocabulary=int(config["vocab_size"]),
+        tied=bool(config.get("tie_word_embeddings", False)),
+        biased=biased,
+    )
+
+
+@dataclass(frozen=True)
+class RankMemory:
+    """Of one rank, in bytes, at its fullest: in an optimizer step, or in a backward pass."""
+
+    learner: LearnerConfig
+    shape: Shape
+    tokens: int  # of the largest micro-batch
+    reference: bool = False
+    critic: bool = False
+
+    @cached_property
+    def parts(self) -> dict[str, int]:
+        shape, policy = self.shape, self._state(self.shape.parameters)
+        parts = {name: policy[name] for name in ("weights", "gradients", "optimizer", "exchange")}
+        if self.reference and not self.learner.lora.rank:
+            parts["reference"] = shape.parameters * self._bytes
+        if self.critic:
+            parts["critic"] = sum(self._state(shape.backbone + shape.hidden + 1).values())
+        if not self.learner.gpus_per_rank:
+            parts["copy for the engines"] = shape.parameters * self._bytes
+        slack = 1.0 if self.learner.gpus_per_rank else CPU_SLACK
+        parts["activations"] = round(slack * self._activations())
+        parts["logits"] = 3 * FLOAT * min(CHUNK, self.tokens * shape.vocabulary)
+        parts["process"] = PROCESS
+        return parts
+
+    @property
+    def total(self) -> int:
+        return sum(self.parts.values())
+
+    @property
+    def fixed(self) -> int:
+        """What no smaller micro-batch would spare."""
+        return self.total - self.parts["activations"] - self.parts["logits"]
+
+    @property
+    def _bytes(self) -> int:
+        return BYTES[self.learner.dtype]
+
+    def _state(self, parameters: int) -> dict[str, int]:
+        """Of one model that is trained.
+
+        Weights, gradients, master weights and moments are divided by the ranks from ZeRO-3, 2 and 1
+        on. BF16_Optimizer (bfloat16, ZeRO-1) adds up whole gradients in float32 beside those in
+        bfloat16. A tied embedding gets gradients from both its ends at once.
+        """
+        learner, size, shape = self.learner, self._bytes, self.shape
+        zero, ranks, lora = learner.zero_stage, max(1, learner.ranks), learner.lora
+        trained = shape.adapters(lora) if lora.rank else parameters
+        masters = 0 if zero == 0 else FLOAT * trained
+        bucket = min(trained, BUCKET)
+        gradients = FLOAT * trained // (ranks if zero >= 2 else 1)
+        if size < FLOAT and zero == 1:
+            gradients += size * trained
+        if shape.tied and not lora.rank:
+            gradients += size * shape.embedding
+        gathered = min(parameters, LIVE) if zero == 3 else 0
+        return {
+            "weights": size * parameters // (ranks if zero == 3 else 1),
+            "gradients": gradients,
+            "optimizer": (masters + 2 * FLOAT * trained) // (ranks if zero else 1),
+            "exchange": size * (bucket * (1, 2, 2, 3)[zero] + gathered),
+        }
+
+    def _activations(self) -> int:
+        """What the backward pass needs of the forward pass, and makes on its way.
+
+        Of a block, by what torch saves: 4 H + 2 Q + 2 K + 4 I numbers a token in the model's type
+        (Q and K the widths of queries and of keys) and 2 H + heads + 2 in float32. With gradient
+        checkpointing H of each block, and all of one.
+        """
+        shape, size = self.shape, self._bytes
+        heads = 2 * (shape.heads + shape.kv_heads) * shape.head_dim
+        block = size * (4 * shape.hidden + heads + 4 * shape.intermediate)
+        block += FLOAT * (2 * shape.hidden + shape.heads + 2)
+        blocks = shape.layers * block
+        if self.learner.gradient_checkpointing:
+            blocks = shape.layers * size * shape.hidden + block
+        ends = 4 * size * shape.hidden
+        backward = 2 * size * (shape.hidden + shape.intermediate)
+        return self.tokens * (blocks + ends + backward)
+
+
+def rank_memory(config: RunConfig, shape: Shape) -> RankMemory:
+    """In RL, where more is kept than in SFT."""
+    learner, rl, longest = config.learner, config.rl, config.rollout.max_model_len
+    algorithm = resolve_algorithm(rl)
+    sequences = max(rl.groups_per_step * rl.group_size, config.sft.batch_size)
+    share = -(-sequences // max(1, learner.ranks))
+    return RankMemory(
+        learner=learner,
+        shape=shape,
+        tokens=min(max(learner.micro_batch_tokens, longest), share * longest),
+        reference=algorithm.kl_coefficient > 0,
+        critic=algorithm.critic,
+    )
+
+
+def engine_memory(config: RunConfig, shape: Shape) -> dict[str, int]:
+    """Of one rollout engine on the CPU, in bytes; on a GPU it takes the share it is given."""
+    rollout = config.rollout
+    return {
+        "weights": shape.parameters * BYTES[rollout.dtype],
+        "KV cache": round(rollout.kv_cache_gib * 2**30),
+        "process": PROCESS,
+    }
+
+
+def check_learner_memory(config: RunConfig, machine: Machine) -> None:
+    """Raises ConfigError where weights, gradients and optimizer alone are more than there is: that
+    is certain, and no smaller micro-batch would help.
+    """
+    shape = read_shape(config.student)
+    if shape is None or not config.learner.ranks:
+        return
+    memory = rank_memory(config, shape)
+    needed, given, what = _room(config, shape, machine, memory.fixed)
+    if given is not None and needed > given:
+        raise ConfigError(
+            f"learner.ranks={config.learner.ranks} with learner.zero_stage="
+            f"{config.learner.zero_stage} need {_gib(needed)} for weights, gradients and optimizer "
+            f"of {shape.parameters:,} parameters (see --dry-run), and {what} has {_gib(given)}: "
+            f"{_advice(config)}"
+        )
+
+
+def memory_lines(config: RunConfig, machine: Machine | None) -> list[str]:
+    """A table of what a rank and an engine occupy, and a warning where it may not fit."""
+    shape = read_shape(config.student)
+    if shape is None or not config.learner.ranks:
+        return ["memory           not known before the student is here, or for its architecture"]
+    memory = rank_memory(config, shape)
+    label = f"memory           a rank, {shape.parameters:,} parameters"
+    lines = [f"{label}, {memory.tokens:,} tokens in a micro-batch:"]
+    rows = [*memory.parts.items(), ("together", memory.total)]
+    if not config.rollout.gpus_per_engine:
+        engine = engine_memory(config, shape)
+        rows += [(f"an engine's {name}", size) for name, size in engine.items()]
+    lines += [f"                 {name:<20} {_gib(size):>10}" for name, size in rows]
+    if machine is None:
+        return lines
+    needed, given, what = _room(config, shape, machine, memory.total)
+    if given is None:
+        return lines
+    fits = f"                 of {_gib(given)} that {what} has, {_gib(needed)} are needed"
+    if needed <= given:
+        return [*lines, fits]
+    advice = _lighter(config) or _advice(config)
+    return [*lines, f"{fits}: micro-batches will be made smaller when memory runs out, or {advice}"]
+
+
+def _room(
+    config: RunConfig, shape: Shape, machine: Machine, rank: int
+) -> tuple[int, int | None, str]:
+    """What is needed, what there is, and where: of the GPU of a rank, or of this machine."""
+    learner, rollout = config.learner, config.rollout
+    if learner.gpus_per_rank:
+        share = min(1.0, learner.gpus_per_rank)
+        given = None if machine.gpu_gib is None else round(machine.gpu_gib * share * 2**30)
+        return rank, given, f"learner.gpus_per_rank={learner.gpus_per_rank:g} of a GPU"
+    needed = learner.ranks * rank
+    if not rollout.gpus_per_engine:
+        needed += rollout.engines * sum(engine_memory(config, shape).values())
+    return needed, round(machine.memory_gib * 2**30), "this machine"
+
+
+def _advice(config: RunConfig) -> str:
+    """The one key that spares most of what no micro-batch can."""
+    learner = config.learner
+    if learner.ranks > 1 and learner.zero_stage < 3:
+        return f"set learner.zero_stage={learner.zero_stage + 1}, which shares it out over ranks"
+    if not learner.lora.rank:
+        return "set learner.lora.rank=16, which trains adapters alone, or take a smaller student"
+    if learner.gpus_per_rank:
+        return "raise learner.ranks with learner.zero_stage=3, or take a smaller student"
+    return "lower learner.ranks or rollout.kv_cache_gib, or take a smaller student"
+
+
+def _lighter(config: RunConfig) -> str | None:
+    """The one key that spares most of a pass, where it has not been turned already."""
+    learner = config.learner
+    if not learner.gradient_checkpointing:
+        return "set learner.gradient_checkpointing=true"
+    if learner.micro_batch_tokens > config.rollout.max_model_len:
+        return f"set learner.micro_batch_tokens={learner.micro_batch_tokens // 2}"
+    return None
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:,.2f} GiB"
