@@ -142,7 +142,8 @@ def markdown(runs: dict[str, Any], differences: dict[str, Any]) -> str:
         cells = [interval(*row["accuracy"][f"{stage} test pass@1"]) for stage in ("sft", "rl")]
         for stage in ("sft", "rl"):
             found = differences.get(key, {}).get(stage, {}).get("pass@1", {}).get("difference")
-            cells.append(interval(found["value"], found["low"], found["high"]) if found else "")
+            bounds = (found["value"], found["low"], found["high"]) if found else ()
+            cells.append(interval(*bounds, sign="+") if found else "")
         cells.append(f"{sum(stage_tokens(stage) for stage in row['ledger'].values()):,.0f}")
         lines.append(f"| {key} | {' | '.join(cells)} | {row['wall_seconds']:.0f} |")
     return "\n".join(lines)
@@ -153,8 +154,8 @@ def stage_tokens(stage: dict[str, float]) -> float:
     return stage.get("generated_tokens", 0) + stage.get("learner_tokens", 0)
 
 
-def interval(value: float, low: float, high: float) -> str:
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+def interval(value: float, low: float, high: float, *, sign: str = "") -> str:
+    return f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
 if __name__ == "__main__":

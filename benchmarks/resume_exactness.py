@@ -218,7 +218,8 @@ def main() -> None:
     document = {
         "command": "python -m benchmarks.resume_exactness " + " ".join(sys.argv[1:]),
         "environment": describe_environment(),
-        "recipe": [word.replace(f"{ROOT}/", "") for word in (*RECIPE, *args.overrides)],
+        "recipe": "tests/recipes/tiny.toml",
+        "overrides": [word.replace(f"{ROOT}/", "") for word in (*RECIPE, *args.overrides)],
         "cases": cases,
     }
     args.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

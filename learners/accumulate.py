@@ -10,16 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import torch
 
 from learners.budget import Budget
-from learners.engine import Engine
 from learners.metrics import Passes
 from learners.packing import Shard, fill_in
 
 Measured = TypeVar("Measured")
+
+
+class Backward(Protocol):
+    """What is asked of an engine (engine.py)."""
+
+    @property
+    def world_size(self) -> int: ...
+    @property
+    def goes_in_step(self) -> bool: ...
+    @property
+    def begins_again_alone(self) -> bool: ...
+    def backward(self, loss: torch.Tensor, *, last: bool) -> None: ...
+    def forget_gradients(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,7 @@ class Accumulated(Generic[Measured]):
 
 
 def accumulate(
-    engine: Engine,
+    engine: Backward,
     shard: Shard,
     *,
     loss_of: Callable[[Shard], tuple[torch.Tensor, Measured]],
@@ -82,7 +94,7 @@ def look(
         return budget.retried(attempt, forget=None if in_step else _nothing)
 
 
-def _with_fill_ins(engine: Engine, pieces: list[Shard], *, device: torch.device) -> list[Shard]:
+def _with_fill_ins(engine: Backward, pieces: list[Shard], *, device: torch.device) -> list[Shard]:
     """The micro-batches of one step: the last one, whose backward pass exchanges gradients, of two
     tokens where a rank may have begun again before it.
     """

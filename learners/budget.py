@@ -36,6 +36,7 @@ class Budget:
     packed: bool = False
     pass_tokens: int = PASS_TOKENS["cpu"]  # what another pass costs beside its tokens
     lowered: bool = False
+    _pieces: Sequence[Shard] = ()  # that are gone through now
     _running: Shard | None = None
 
     def cut(self, shard: Shard) -> list[Shard]:
@@ -45,9 +46,10 @@ class Budget:
 
     def each(self, pieces: Sequence[Shard]) -> Iterator[Shard]:
         """The micro-batches in turn; the one at which memory ran out is remembered."""
+        self._pieces = pieces
         for self._running in pieces:
             yield self._running
-        self._running = None
+        self._pieces, self._running = (), None
 
     def retried(
         self, attempt: Callable[[], Result], *, forget: Callable[[], None] | None
@@ -73,32 +75,33 @@ class Budget:
                 torch.cuda.empty_cache()
 
     def _lower(self) -> None:
-        micro = self._running
-        if micro is None or micro.num_sequences == 1:
+        if not self._can_be_lowered():
             raise LearnerError(self._advice())
         self.tokens = self._half()
         self.lowered = True
 
+    def _can_be_lowered(self) -> bool:
+        return any(piece.num_sequences > 1 for piece in self._pieces)
+
     def _half(self) -> int:
-        """Of what did not fit: a budget that is larger would be cut into the same micro-batches."""
-        computed = self.tokens if self._running is None else self._running.num_computed_tokens
-        return max(1, min(self.tokens, computed) // 2)
+        """Of the largest micro-batch: a budget beyond it would be cut into the same ones again."""
+        largest = max((piece.num_computed_tokens for piece in self._pieces), default=self.tokens)
+        return max(1, min(self.tokens, largest) // 2)
 
     def _advice(self) -> str:
-        micro = self._running
-        if micro is not None and micro.num_sequences > 1:
+        computed = self.tokens if self._running is None else self._running.num_computed_tokens
+        pass_over = f"out of memory in a pass over {computed} tokens"
+        if self._can_be_lowered():
             return (
-                f"out of memory in a pass over {micro.num_computed_tokens} tokens, in which ranks "
-                f"exchange parameters or gradients and none can begin again alone: set "
-                f"learner.micro_batch_tokens = {self._half()} (it is {self.tokens}) and resume the "
-                f"run"
+                f"{pass_over}, in which ranks exchange parameters or gradients and none can begin "
+                f"again alone: set learner.micro_batch_tokens = {self._half()} (it is "
+                f"{self.tokens}) and resume the run"
             )
-        length = "one sequence" if micro is None else f"one sequence of {int(micro.lengths[0])}"
         return (
-            f"out of memory in a pass over {length} tokens, and learner.micro_batch_tokens = "
-            f"{self.tokens} cannot be halved any further: set learner.gradient_checkpointing = "
-            f"true, a higher learner.zero_stage over more learner.ranks, or a lower rl.max_tokens, "
-            f"and resume the run"
+            f"{pass_over}, one sequence, and learner.micro_batch_tokens = {self.tokens} cannot be "
+            f"halved any further: set learner.gradient_checkpointing = true, a higher "
+            f"learner.zero_stage over more learner.ranks, or a lower rl.max_tokens, and resume the "
+            f"run"
         )
 
 

@@ -124,8 +124,10 @@ class PolicyModel(torch.nn.Module):
         if places is None or read is None:
             return self.language_model(**inputs)
         if self.output_layer is None:
-            logits_BTV = self.language_model(**inputs).logits
-            return read(_FromLogits(logits_BTV.flatten(0, 1)[places]))
+            rows, columns = places // input_ids.shape[1], places % input_ids.shape[1]
+            kept, column_of = columns.unique(return_inverse=True)
+            logits_BCV = self.language_model(**inputs, logits_to_keep=kept).logits
+            return read(_FromLogits(logits_BCV[rows, column_of]))
         hidden_BTD = self.language_model.base_model(**inputs).last_hidden_state
         return self.output_layer(hidden_BTD.flatten(0, 1)[places], read)
 

@@ -121,7 +121,8 @@ def merge_policy(reports: Sequence[Sequence[PolicyReport]]) -> dict[str, float]:
         "tokens_per_second": tokens / seconds,
         "sequences": sum(report.num_sequences for report in everything),
         **_merge_passes([report.passes for report in everything]),
-        **_mismatch(everything, own=own),
+        **_mismatch(updates[0]),
+        **_corrected(everything, own=own),
     }
     if supervised:
         metrics["supervised_tokens"] = supervised
@@ -171,17 +172,16 @@ def _merge_critic(updates: Sequence[Sequence[PolicyReport]]) -> dict[str, float]
     return metrics
 
 
-def _mismatch(reports: Sequence[PolicyReport], *, own: int) -> dict[str, float]:
-    """How far the engines' policy is from the learner's, over all updates.
+def _mismatch(first: Sequence[PolicyReport]) -> dict[str, float]:
+    """How far the engines' policy is from the learner's, by the first update of a step: in later
+    ones the learner has moved away by itself.
 
     `mismatch_kl` estimates KL(rollout || learner) by k3 (see tailor_rl/algorithms/kl.py), in nats a
     token; the quantiles are of log(learner / rollout).
     """
-    log_ratios = np.concatenate([report.log_ratios for report in reports]).astype(np.float64)
+    log_ratios = np.concatenate([report.log_ratios for report in first]).astype(np.float64)
     if not len(log_ratios):
         return {}
-    factors = sum(report.correction_sum for report in reports)
-    squares = sum(report.correction_square_sum for report in reports)
     low, middle, high = np.quantile(log_ratios, QUANTILES)
     ratios = np.exp(np.clip(log_ratios, -20, 20))
     return {
@@ -190,6 +190,16 @@ def _mismatch(reports: Sequence[PolicyReport], *, own: int) -> dict[str, float]:
         "log_ratio_q50": float(middle),
         "log_ratio_q99": float(high),
         "effective_share": float(np.sum(ratios) ** 2 / (len(ratios) * np.sum(ratios**2))),
+    }
+
+
+def _corrected(reports: Sequence[PolicyReport], *, own: int) -> dict[str, float]:
+    """What the correction did, over all updates; nothing for a step of demonstrations alone."""
+    factors = sum(report.correction_sum for report in reports)
+    squares = sum(report.correction_square_sum for report in reports)
+    if all(not len(report.log_ratios) for report in reports):
+        return {}
+    return {
         "correction_mean": factors / own,
         "corrected_effective_share": factors**2 / max(1e-30, own * squares),
         "corrected_share": sum(report.corrected for report in reports) / own,

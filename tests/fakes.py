@@ -359,12 +359,13 @@ class FakeLearner:
         state = {"step": self.step, "skill": self.skill, "checksum": self.checksum}
         (folder / "learner.json").write_text(json.dumps({**state, "stage": self.stage}))
 
-    async def restore(self, folder: Path) -> None:
+    async def restore(self, folder: Path) -> str | None:
         self._fault.point("learner.restore")
         state = json.loads((folder / "learner.json").read_text())
         assert state["stage"] == self.stage, "restored in another stage than it was saved in"
         self.step, self.skill = state["step"], state["skill"]
         self.checksum = state["checksum"]
+        return None
 
 
 def _arrays(batch: Batch) -> tuple[np.ndarray, ...]:

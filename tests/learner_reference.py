@@ -16,14 +16,21 @@ import torch
 from tailor_rl.types import Batch
 from tests.tiny import VOCABULARY
 
-CLIP = 0.5
-WEIGHT_DECAY = 0.01
+CLIP, WEIGHT_DECAY = 0.5, 0.01
+OPTIMIZER = {
+    "learning_rate": 1e-3,
+    "warmup_steps": 2,
+    "weight_decay": WEIGHT_DECAY,
+    "max_grad_norm": CLIP,
+}
 
 
-def make_batch(seed: int, *, sequences: int = 7, longest: int = 30, supervised: int = 0) -> Batch:
+def make_batch(
+    seed: int, *, sequences: int = 7, shortest: int = 8, longest: int = 30, supervised: int = 0
+) -> Batch:
     """Random tokens; the last `supervised` rows are learnt by cross-entropy."""
     random = np.random.default_rng(seed)
-    lengths = random.integers(8, longest + 1, sequences)
+    lengths = random.integers(shortest, longest + 1, sequences)
     tokens = random.integers(3, VOCABULARY, (sequences, longest))
     mask = np.zeros(tokens.shape, dtype=np.bool_)
     for row, length in enumerate(lengths):
@@ -51,6 +58,85 @@ class Loss:
     token_mean: bool = False  # else every sequence weighs the same
     kl_coefficient: float = 0.0
     entropy_coefficient: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A policy loss: keys of the recipe, and the same for the reference."""
+
+    recipe: Mapping[str, Any]
+    loss: Loss
+    supervised: int = 0  # rows
+
+
+VARIANTS = {
+    "sequence-level ratios": Variant(
+        {"algorithm": "gspo", "clip_low": 0.2, "clip_high": 0.28}, Loss(sequence_ratio=True)
+    ),
+    "token mean, entropy bonus": Variant(
+        {"algorithm": "dapo", "entropy_coefficient": 0.02},
+        Loss(token_mean=True, entropy_coefficient=0.02),
+    ),
+    "recomputed and corrected, with KL": Variant(
+        {
+            "algorithm": "grpo",
+            "clip_high": 0.28,
+            "kl_coefficient": 0.05,
+            "logprobs": "recomputed",
+            "correction": "token_is",
+            "correction_high": 1.1,
+        },
+        Loss(recomputed=True, truncation=1.1, kl_coefficient=0.05),
+    ),
+    "some rows supervised": Variant({"algorithm": "dapo"}, Loss(token_mean=True), supervised=3),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a learner is cut up."""
+
+    ranks: int
+    zero_stage: int
+    micro_batch_tokens: int
+    packing: bool = False
+    gradient_checkpointing: bool = False
+    attention: str = "sdpa"
+
+    def __str__(self) -> str:
+        parts = [f"{self.ranks} x ZeRO {self.zero_stage}", f"{self.micro_batch_tokens} tokens"]
+        parts += [word for word in ("packing", "gradient_checkpointing") if getattr(self, word)]
+        return ", ".join([*parts, self.attention])
+
+
+CUTS = [
+    Cut(1, 0, 10_000),
+    Cut(1, 0, 1),
+    Cut(1, 0, 10_000, packing=True),
+    Cut(1, 0, 60, packing=True, attention="eager"),
+    Cut(1, 1, 60),
+    Cut(1, 2, 60),
+    Cut(1, 3, 60),
+    Cut(2, 0, 60),
+    Cut(2, 0, 60, packing=True),
+    Cut(2, 1, 10_000),
+    Cut(2, 1, 40),
+    Cut(2, 1, 40, packing=True),
+    Cut(2, 2, 10_000),
+    Cut(2, 2, 40),
+    Cut(2, 2, 60, packing=True),
+    Cut(2, 3, 10_000),
+    Cut(2, 3, 40),
+    Cut(2, 3, 60, packing=True),
+    Cut(2, 3, 40, gradient_checkpointing=True),
+    Cut(2, 1, 60, packing=True, gradient_checkpointing=True),
+]
+VARIED_CUTS = [
+    Cut(1, 0, 10_000),
+    Cut(1, 1, 60, packing=True),
+    Cut(2, 2, 40),
+    Cut(2, 3, 60, packing=True, gradient_checkpointing=True),
+]
 
 
 class PlainLearner:

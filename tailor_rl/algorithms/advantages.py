@@ -54,16 +54,14 @@ def maximum_likelihood_advantages(rewards_G: Sequence[float] | np.ndarray) -> np
     """A_i = (R_i - mean(R)) / mean(R): MaxRL (arXiv 2602.02710).
 
     With rewards of 0 and 1 its mean estimates the gradient of log pass-rate instead of that of the
-    pass rate: rare successes count more. A group in which no reward is above 0 gives zeros. Where
-    rewards below 0 (a punished length, a KL penalty) would bring the divisor near 0 or beyond, it
-    stays at max(R) / G, what it would be had all others earned nothing: this never touches a group
-    without negative rewards, and bounds the rest.
+    pass rate: rare successes count more. A reward stands for a probability of success, so one below
+    0 (a punished length) counts as 0: a mean near 0 of both signs would blow the others up. With
+    that, -1 <= A <= G - 1. Equal rewards give zeros, so a group without a success does.
     """
-    rewards = _checked(rewards_G)
-    if rewards.max() <= 0:
+    rewards = np.maximum(_checked(rewards_G), 0.0)
+    if rewards.min() == rewards.max():
         return np.zeros(rewards.size, dtype=np.float32)
-    divisor = max(rewards.mean(), rewards.max() / rewards.size)
-    return np.asarray(centred_advantages(rewards) / divisor, dtype=np.float32)
+    return np.asarray((rewards - rewards.mean()) / rewards.mean(), dtype=np.float32)
 
 
 def per_group(

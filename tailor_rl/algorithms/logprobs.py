@@ -33,7 +33,7 @@ def output_scores(
     backward again for a chunk of the vocabulary. So every row of the weight's gradient is one
     product, as it is without chunks, and none is summed from pieces rounded to bfloat16.
     """
-    logprobs_N, entropies_N = _OutputScores.apply(
+    logprobs_N, entropies_N = _OutputScores.apply(  # type: ignore[no-untyped-call]
         hidden_ND, weight_VD, bias_V, targets_N, temperature, with_entropies, chunk_elements
     )
     return logprobs_N, entropies_N
@@ -46,7 +46,7 @@ class _OutputScores(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         hidden_ND: torch.Tensor,
         weight_VD: torch.Tensor,
@@ -128,7 +128,8 @@ def token_logprobs(
     are converted to float32 a chunk at a time, again in the backward pass instead of being kept.
     """
     chunks = []
-    for rows in _chunks(*logits_NV.shape, chunk_elements):
+    num_rows, vocabulary = logits_NV.shape
+    for rows in _chunks(num_rows, vocabulary, chunk_elements):
         logits, targets = logits_NV[rows], targets_N[rows]
         if logits.requires_grad and torch.is_grad_enabled():
             chunks.append(checkpoint(_gathered, logits, targets, temperature, use_reentrant=False))
@@ -145,7 +146,8 @@ def entropies(
     Exact: over the whole vocabulary. Chunks as in `token_logprobs`.
     """
     chunks = []
-    for rows in _chunks(*logits_NV.shape, chunk_elements):
+    num_rows, vocabulary = logits_NV.shape
+    for rows in _chunks(num_rows, vocabulary, chunk_elements):
         logits = logits_NV[rows]
         if logits.requires_grad and torch.is_grad_enabled():
             chunks.append(checkpoint(_entropy, logits, temperature, use_reentrant=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from tailor_rl.algorithms.algorithm import (
@@ -122,7 +123,9 @@ def _clips(rl: RLConfig, algorithm: Algorithm) -> Clips:
     )
 
 
+@cache
 def _find(name: str) -> Algorithm:
+    """A file is read once in a process: ranks ask at every step, and must be told the same."""
     if name in NAMES:
         return named(name)
     if ":" not in name:

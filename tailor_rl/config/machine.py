@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tailor_rl.config.memory import check_learner_memory
+from tailor_rl.config.memory import check_adapter_targets, check_learner_memory
 from tailor_rl.config.needs import teacher_section
 from tailor_rl.config.schema import HostedConfig, RolloutConfig, RunConfig
 from tailor_rl.config.teachers import hosted_teachers
@@ -41,6 +41,7 @@ def check_machine(config: RunConfig, machine: Machine) -> None:
     _check_gpus([*engines, ranks], machine)
     _check_cores(ranks, engines, machine.cores)
     _check_memory(config, machine)
+    check_adapter_targets(config)
     check_learner_memory(config, machine)
 
 

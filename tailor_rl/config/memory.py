@@ -7,15 +7,12 @@ holds them against measurements.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 from tailor_rl.config.algorithms import resolve_algorithm
-from tailor_rl.config.schema import LearnerConfig, LoRAConfig, RunConfig
+from tailor_rl.config.schema import LearnerConfig, RunConfig
+from tailor_rl.config.shape import Shape, read_shape
 from tailor_rl.errors import ConfigError
 from tailor_rl.runs.environment import Machine
 
@@ -26,92 +23,10 @@ LIVE = 1_000_000_000  # elements that ZeRO-3 puts together at once, at most
 CHUNK = 1 << 24  # logits that exist at once, see tailor_rl/algorithms/logprobs.py
 # Python, torch and transformers, before any model: 0.38 GB. A CUDA context is about as large.
 PROCESS = 400_000_000
+ENGINE_PROCESS = 800_000_000  # vLLM's on the CPU, beside weights and cache
 # The C allocator gives little of what a pass freed back to the system, and fits the next one into
 # it badly: measured on passes over 2,048 tokens.
 CPU_SLACK = 1.5
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A decoder of the Llama family, by what its config.json says."""
-
-    hidden: int
-    intermediate: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocabulary: int
-    tied: bool
-    biased: bool  # query, key and value layers
-
-    @property
-    def linear(self) -> Mapping[str, tuple[int, int]]:
-        """Widths in and out of each linear layer of a block, by its name."""
-        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        return {
-            "q_proj": (self.hidden, queries),
-            "k_proj": (self.hidden, keys),
-            "v_proj": (self.hidden, keys),
-            "o_proj": (queries, self.hidden),
-            "gate_proj": (self.hidden, self.intermediate),
-            "up_proj": (self.hidden, self.intermediate),
-            "down_proj": (self.intermediate, self.hidden),
-        }
-
-    @property
-    def embedding(self) -> int:
-        return self.vocabulary * self.hidden
-
-    @property
-    def backbone(self) -> int:
-        """Parameters of everything but a separate output layer."""
-        block = sum(width * height for width, height in self.linear.values()) + 2 * self.hidden
-        if self.biased:
-            block += (self.heads + 2 * self.kv_heads) * self.head_dim
-        return self.embedding + self.layers * block + self.hidden
-
-    @property
-    def parameters(self) -> int:
-        return self.backbone + (0 if self.tied else self.embedding)
-
-    def adapters(self, lora: LoRAConfig) -> int:
-        """Parameters of LoRA's adapters; targets of other names than those of a block are none."""
-        names = {target.rpartition(".")[2] for target in lora.targets or self.linear}
-        widths = [sum(both) for name, both in self.linear.items() if name in names]
-        return self.layers * lora.rank * sum(widths)
-
-
-_KNOWN = {"qwen2": True, "llama": False, "mistral": False}  # model_type -> biased
-
-
-def read_shape(student: str) -> Shape | None:
-    """None for a model that is not here yet, or of a family that the formulas are not made for."""
-    path = Path(student).expanduser() / "config.json"
-    try:
-        config: Any = json.loads(path.read_text(encoding="utf-8"))
-        return shape_of(config)
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
-        return None
-
-
-def shape_of(config: Mapping[str, Any]) -> Shape | None:
-    """Raises KeyError or TypeError where a number is missing."""
-    if config.get("model_type") not in _KNOWN:
-        return None
-    hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
-    biased = bool(config.get("attention_bias", _KNOWN[config["model_type"]]))
-    return Shape(
-        hidden=hidden,
-        intermediate=int(config["intermediate_size"]),
-        layers=int(config["num_hidden_layers"]),
-        heads=heads,
-        kv_heads=int(config.get("num_key_value_heads") or heads),
-        head_dim=int(config.get("head_dim") or hidden // heads),
-        vocabulary=int(config["vocab_size"]),
-        tied=bool(config.get("tie_word_embeddings", False)),
-        biased=biased,
-    )
 
 
 @dataclass(frozen=True)
@@ -175,7 +90,9 @@ class RankMemory:
             "weights": size * parameters // (ranks if zero == 3 else 1),
             "gradients": gradients,
             "optimizer": (masters + 2 * FLOAT * trained) // (ranks if zero else 1),
-            "exchange": size * (bucket * (1, 2, 2, 3)[zero] + gathered),
+            # From ZeRO-2 on in float32, as gradients are added up in it.
+            "exchange": (FLOAT if zero >= 2 else size) * bucket * (1, 2, 2, 3)[zero]
+            + size * gathered,
         }
 
     def _activations(self) -> int:
@@ -218,7 +135,7 @@ def engine_memory(config: RunConfig, shape: Shape) -> dict[str, int]:
     return {
         "weights": shape.parameters * BYTES[rollout.dtype],
         "KV cache": round(rollout.kv_cache_gib * 2**30),
-        "process": PROCESS,
+        "process": ENGINE_PROCESS,
     }
 
 
@@ -238,6 +155,19 @@ def check_learner_memory(config: RunConfig, machine: Machine) -> None:
             f"of {shape.parameters:,} parameters (see --dry-run), and {what} has {_gib(given)}: "
             f"{_advice(config)}"
         )
+
+
+def check_adapter_targets(config: RunConfig) -> None:
+    """Raises ConfigError for `learner.lora.targets` that no layer of the student is called."""
+    shape, lora = read_shape(config.student), config.learner.lora
+    if shape is None or not lora.rank:
+        return
+    for target in lora.targets or ():
+        if target.rpartition(".")[2] not in shape.linear:
+            raise ConfigError(
+                f"learner.lora.targets names {target!r}, which is no linear layer below the output "
+                f"layer of this student: choose from {', '.join(shape.linear)}"
+            )
 
 
 def memory_lines(config: RunConfig, machine: Machine | None) -> list[str]:
@@ -303,4 +233,4 @@ def _lighter(config: RunConfig) -> str | None:
 
 
 def _gib(size: int) -> str:
-    return f"{size / 2**30:,.2f} GiB"
+    return f"{size / 2**30:,.2f} GiB" if size >= 2**30 else f"{size / 2**20:,.0f} MiB"

@@ -18,7 +18,8 @@ Ours, where the paper is silent or cannot be followed:
   same set (checkpoints/sft of such a run), an estimate of the writer by behaviour cloning. Without
   one it is the student before SFT. That is exact where the student wrote the traces itself; for a
   teacher's it makes the weights say how far the policy has come towards the rest of the trace. All
-  weights then begin at gamma^(T - t), so the beginning of training is that of plain SFT.
+  weights then begin at gamma^(T - t), near plain SFT, and where the traces are learnt fast those of
+  early tokens soon stand at weight_high.
 - T - t counts the trained tokens after t, of the block for `block`. Blocks are of `block_size`.
 """
 

@@ -105,7 +105,7 @@ class Lesson:
         )
         self.method.learnt(step, mix, update.metrics)
         metrics = dict(update.metrics)
-        if "kl_reference" in metrics and mix.policy:
+        if "kl_reference" in metrics:
             metrics["kl_coefficient"] = self._kl_coefficient
             self._adapt(metrics["kl_reference"], num=sum(len(g.rollouts) for g in groups))
         return Learnt(

@@ -43,21 +43,9 @@ async def warm_start(kit: Kit, demonstrations: Sequence[Demonstration], examiner
     if journal.finished("sft"):
         return await _restore(learner, journal)
     await examples.prepare()
-    step = await _begin_or_resume(learner, journal, examples)
+    place = await _begin_or_resume(learner, journal, examples)
     journal.start("sft")
-    measures = _Measures(kit, examiner, held_out, examples)
-    good_enough = False
-    while step < examples.num_steps and not good_enough:
-        step += 1
-        batch = await examples.batch(step)
-        update = await learner.sft_step(batch)
-        loss = await measures.held_out_loss(step)
-        epoch = {"epoch": step / examples.steps_an_epoch}
-        journal.metrics("sft", step, {**update.metrics, **loss, **epoch})
-        journal.spend("sft", {"learner_tokens": int(batch.lengths.sum())})
-        journal.progress(step, examples.num_steps)
-        good_enough = await measures.good_enough(step)
-        await _save_if_due(kit, examples, step=step, measured=measures.due(step))
+    step = await _train(kit, examples, _Measures(kit, examiner, held_out, examples), place)
     other = await _hand_on(
         kit, examples, step=step, problems=len({made.problem_id for made in trained})
     )
@@ -131,36 +119,61 @@ class _Measures:
         return True
 
 
-async def _begin_or_resume(learner: Learner, journal: Journal, examples: Examples) -> int:
-    """The step that training goes on after; rows and amounts past it are dropped."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """After `step`; `ended` where training was to end there, though steps were left."""
+
+    step: int
+    ended: bool
+
+
+async def _begin_or_resume(learner: Learner, journal: Journal, examples: Examples) -> _Place:
+    """Where training goes on; rows and amounts past it are dropped."""
     checkpoint = journal.latest_checkpoint(CHECKPOINTS)
-    step = 0
+    place = _Place(step=0, ended=False)
     if checkpoint is not None:
         note = await learner.restore(checkpoint.folder)
         if note:
             journal.log(note)
         examples.load(checkpoint.state["examples"])
-        step = checkpoint.step
-    journal.rewind("metrics", stage="sft", step=step)
-    journal.rewind("evaluations", stage="sft", step=step)
+        place = _Place(checkpoint.step, checkpoint.state["ended"])
+    journal.rewind("metrics", stage="sft", step=place.step)
+    journal.rewind("evaluations", stage="sft", step=place.step)
     journal.rewind_ledger("sft", checkpoint)
+    return place
+
+
+async def _train(kit: Kit, examples: Examples, measures: _Measures, place: _Place) -> int:
+    """Makes the steps that are left; returns the last one's number."""
+    learner, journal = kit.trainer, kit.journal
+    step, ended = place.step, place.ended
+    while step < examples.num_steps and not ended:
+        step += 1
+        batch = await examples.batch(step)
+        update = await learner.sft_step(batch)
+        loss = await measures.held_out_loss(step)
+        epoch = {"epoch": step / examples.steps_an_epoch}
+        journal.metrics("sft", step, {**update.metrics, **loss, **epoch})
+        journal.spend("sft", {"learner_tokens": int(batch.lengths.sum())})
+        journal.progress(step, examples.num_steps)
+        ended = await measures.good_enough(step)
+        if _due(kit, step=step, measured=measures.due(step)):
+            await _save(kit, examples, step=step, ended=ended)
+            best = best_step(journal, stage="sft")
+            journal.prune_checkpoints(CHECKPOINTS, keep=1, best=best)
     return step
 
 
-async def _save_if_due(kit: Kit, examples: Examples, *, step: int, measured: bool) -> None:
+def _due(kit: Kit, *, step: int, measured: bool) -> bool:
     """A checkpoint every `checkpoint_every` steps, and where a measurement was the best so far."""
-    cfg, journal = kit.cfg.sft, kit.journal
-    due = cfg.checkpoint_every > 0 and step % cfg.checkpoint_every == 0
-    if not due and not measured:
-        return
-    best = best_step(journal, stage="sft")
-    if due or best == step:
-        await _save(kit, examples, step=step)
-        journal.prune_checkpoints(CHECKPOINTS, keep=1, best=best)
+    every = kit.cfg.sft.checkpoint_every
+    if every > 0 and step % every == 0:
+        return True
+    return measured and best_step(kit.journal, stage="sft") == step
 
 
-async def _save(kit: Kit, examples: Examples, *, step: int) -> None:
-    state = {"examples": examples.state()}
+async def _save(kit: Kit, examples: Examples, *, step: int, ended: bool) -> None:
+    state = {"examples": examples.state(), "ended": ended}
     name = f"{CHECKPOINTS}{step:06d}"
     await kit.journal.checkpoint(name, step=step, learner=kit.trainer, state=state)
 
@@ -175,7 +188,7 @@ async def _hand_on(kit: Kit, examples: Examples, *, step: int, problems: int) ->
     handed, other = step, best
     if kit.cfg.sft.keep == "best" and best is not None and best != step:
         handed, other = best, step
-        await _save(kit, examples, step=step)
+        await _save(kit, examples, step=step, ended=True)
         checkpoint = journal.named_checkpoint(f"{CHECKPOINTS}{best:06d}")
         if checkpoint is None:
             raise RunFolderError(

@@ -17,6 +17,7 @@ import torch
 
 from actors.engine import RolloutEngine
 from actors.handles import RawRollout
+from learners.model_loading import DType
 from tailor_rl.types import WeightVersion
 from tailor_rl.weights import PackedTensor, WeightBundle, combined_checksum, pack
 
@@ -29,11 +30,11 @@ Result = TypeVar("Result")
 _engine: RolloutEngine | None = None
 
 
-def _start(folder: str) -> None:
+def _start(folder: str, dtype: DType) -> None:
     global _engine
     _engine = RolloutEngine(
         folder,
-        dtype="float32",
+        dtype=dtype,
         max_sequences=32,
         max_model_len=MAX_MODEL_LEN,
         kv_cache_gib=0.1,
@@ -56,10 +57,10 @@ def _run(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> Any:
 class EngineProcess:
     """Runs module-level coroutine functions of a test beside an engine that is built once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, dtype: DType = "float32") -> None:
         context = multiprocessing.get_context("spawn")
         self._executor = ProcessPoolExecutor(max_workers=1, mp_context=context)
-        self._executor.submit(_start, str(folder)).result(timeout=300)
+        self._executor.submit(_start, str(folder), dtype).result(timeout=300)
 
     def run(
         self,
@@ -74,10 +75,10 @@ class EngineProcess:
         self._executor.shutdown(cancel_futures=True)
 
 
-def load_model(folder: Path) -> Any:
+def load_model(folder: Path, *, dtype: DType = "float32") -> Any:
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
 
 
 def moved(model: Any, seed: int) -> Any:

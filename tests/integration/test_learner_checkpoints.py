@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from learners.checkpoint import load_counters, save_model
+from learners.checkpoint import SavedOptimizer, load_counters, save_model, save_optimizer
 from learners.group import LearnerGroup
 from tailor_rl.config.schema import RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError
@@ -237,3 +237,42 @@ def test_a_large_model_is_written_in_shards_that_transformers_loads(
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     assert all(torch.equal(p, weights[name]) for name, p in loaded.named_parameters())
     assert AutoTokenizer.from_pretrained(tmp_path).chat_template == CHAT_TEMPLATE
+
+
+def test_optimizer_tensors_in_several_files_are_found_by_name(tmp_path: Path) -> None:
+    states = {f"w{i}": {"master": torch.full((50,), float(i)), "step": torch.tensor(7.0)}
+              for i in range(9)}  # fmt: skip
+    for rank in range(2):
+        save_optimizer(tmp_path, states.items(), model="policy", rank=rank, ranks=2, part_bytes=300)
+    assert len(list((tmp_path / "learner").iterdir())) == 5  # of rank 0: 2, 2, 1 tensors
+    with SavedOptimizer(tmp_path, model="policy") as saved:
+        for name, state in states.items():
+            assert saved[name].keys() == {"master", "step"}
+            assert torch.equal(saved[name]["master"], state["master"])
+        with pytest.raises(LearnerError, match="no optimizer state of the parameter w9"):
+            saved["w9"]
+
+
+@pytest.mark.parametrize("cut", [(1, 0, "float32"), (2, 3, "float32"), (2, 1, "bfloat16")])
+async def test_earlier_weights_come_back_under_a_newer_version_and_can_be_saved(
+    processes: dict[int, RankProcesses], student: Path, tmp_path: Path, cut: Cut
+) -> None:
+    group = await fresh(processes, student, cut)
+    await group.begin_sft(num_steps=6)
+    for step in range(2):
+        await group.sft_step(make_batch(step))
+    best = await group.version()
+    await group.save(tmp_path / "best")
+    await group.sft_step(make_batch(2))
+
+    last = await group.version()
+    await group.load(tmp_path / "best", step=last.step + 1)
+    await group.begin_sft(num_steps=6)
+    handed = await group.version()
+    assert (handed.step, handed.checksum) == (4, best.checksum) != (4, last.checksum)
+    await group.save(tmp_path / "sft")
+
+    group = await fresh(processes, student, cut)
+    await group.begin_sft(num_steps=6)
+    assert await group.restore(tmp_path / "sft") is None
+    assert await group.version() == handed

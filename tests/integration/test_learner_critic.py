@@ -129,6 +129,12 @@ async def group_of(
     )
 
 
+async def values_of(group: LearnerGroup, batch: Batch) -> np.ndarray:
+    values = (await group.score(batch)).values
+    assert values is not None
+    return values
+
+
 async def learn(group: LearnerGroup, batch: Batch) -> Update:
     scores = await group.score(batch)
     return await group.policy_step(replace(batch, old_values=scores.values))
@@ -161,7 +167,7 @@ async def test_values_and_gradients_are_those_of_a_plain_network_under_every_cut
         if step == 1:  # by then the backbone has a gradient
             moments = (await processes[ranks].all("critic_moments"))[0]
             assert relative_difference([*moments.values()], plain["moments"]) < 1e-5
-    values = (await group.score(make_batch(3))).values
+    values = await values_of(group, make_batch(3))
     assert np.abs(values - plain["values"]).max() < 1e-5
     assert np.abs(values).max() > 0.05
 
@@ -205,12 +211,12 @@ async def test_a_restored_critic_goes_on_bit_by_bit(
         await learn(group, make_batch(step))
     await group.save(tmp_path)
     straight = [timeless(await learn(group, make_batch(step))) for step in (2, 3)]
-    values = (await group.score(make_batch(4))).values
+    values = await values_of(group, make_batch(4))
 
     group = await fresh()
     await group.restore(tmp_path)
     assert [timeless(await learn(group, make_batch(step))) for step in (2, 3)] == straight
-    assert np.array_equal((await group.score(make_batch(4))).values, values)
+    assert np.array_equal(await values_of(group, make_batch(4)), values)
 
 
 async def test_warm_up_steps_move_the_critic_alone(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,52 +18,21 @@ from tailor_rl.errors import LearnerError
 from tailor_rl.types import Batch, Update
 from tailor_rl.weights import WeightBundle, unpack
 from tests.learner_processes import RankProcesses
-from tests.learner_reference import Loss, PlainLearner, make_batch, relative_difference
+from tests.learner_reference import (
+    CUTS,
+    OPTIMIZER,
+    VARIANTS,
+    VARIED_CUTS,
+    Cut,
+    Loss,
+    PlainLearner,
+    make_batch,
+    relative_difference,
+)
 from tests.tiny import CHAT_TEMPLATE, make_student
 
-OPTIMIZER = {"learning_rate": 1e-3, "warmup_steps": 2, "weight_decay": 0.01, "max_grad_norm": 0.5}
 SFT = SFTConfig(**OPTIMIZER, schedule="cosine")
 RL = RLConfig(**OPTIMIZER, algorithm="grpo", clip_high=0.28, kl_coefficient=0.05, temperature=0.8)
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    ranks: int
-    zero_stage: int
-    micro_batch_tokens: int
-    packing: bool = False
-    gradient_checkpointing: bool = False
-    attention: str = "sdpa"
-
-
-CUTS = [
-    Cut(1, 0, 10_000),
-    Cut(1, 0, 1),
-    Cut(1, 0, 10_000, packing=True),
-    Cut(1, 0, 60, packing=True, attention="eager"),
-    Cut(1, 1, 60),
-    Cut(1, 2, 60),
-    Cut(1, 3, 60),
-    Cut(2, 0, 60),
-    Cut(2, 0, 60, packing=True),
-    Cut(2, 1, 10_000),
-    Cut(2, 1, 40),
-    Cut(2, 1, 40, packing=True),
-    Cut(2, 2, 10_000),
-    Cut(2, 2, 40),
-    Cut(2, 2, 60, packing=True),
-    Cut(2, 3, 10_000),
-    Cut(2, 3, 40),
-    Cut(2, 3, 60, packing=True),
-    Cut(2, 3, 40, gradient_checkpointing=True),
-    Cut(2, 1, 60, packing=True, gradient_checkpointing=True),
-]
-VARIED_CUTS = [
-    Cut(1, 0, 10_000),
-    Cut(1, 1, 60, packing=True),
-    Cut(2, 2, 40),
-    Cut(2, 3, 60, packing=True, gradient_checkpointing=True),
-]
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +116,8 @@ async def test_no_cut_changes_a_gradient_or_an_update(
     moments = (await processes[cut.ranks].all("first_moments"))[0]
     assert relative_difference(moments, plain["sft_moments"]) < 1e-5
     assert update.metrics["grad_norm"] == pytest.approx(plain["sft_norm"], rel=1e-5)
+    if cut.packing and cut.ranks == 1:  # no fill-ins
+        assert update.metrics["padding"] == 0
 
     group = await start(processes, student, cut)
     await group.begin_rl(num_steps=10)
@@ -159,41 +130,13 @@ async def test_no_cut_changes_a_gradient_or_an_update(
     assert relative_difference(weights, plain["policy_weights"]) < 1e-5
 
 
-VARIANTS: dict[str, tuple[dict[str, Any], Loss, int]] = {
-    # recipe's keys, the same for the reference, supervised rows
-    "sequence-level ratios": (
-        {"algorithm": "gspo", "clip_low": 0.2, "clip_high": 0.28},
-        Loss(sequence_ratio=True),
-        0,
-    ),
-    "token mean, entropy bonus": (
-        {"algorithm": "dapo", "entropy_coefficient": 0.02},
-        Loss(token_mean=True, entropy_coefficient=0.02),
-        0,
-    ),
-    "recomputed and corrected, with KL": (
-        {
-            "algorithm": "grpo",
-            "clip_high": 0.28,
-            "kl_coefficient": 0.05,
-            "logprobs": "recomputed",
-            "correction": "token_is",
-            "correction_high": 1.1,
-        },
-        Loss(recomputed=True, truncation=1.1, kl_coefficient=0.05),
-        0,
-    ),
-    "some rows supervised": ({"algorithm": "dapo"}, Loss(token_mean=True), 3),
-}
-
-
 @pytest.mark.parametrize("cut", VARIED_CUTS, ids=str)
 @pytest.mark.parametrize("variant", list(VARIANTS))
 async def test_no_cut_changes_the_gradient_of_any_part_of_a_loss(
     processes: dict[int, RankProcesses], student: Path, variant: str, cut: Cut
 ) -> None:
-    given, loss, supervised = VARIANTS[variant]
-    batch = make_batch(5, supervised=supervised)
+    given, loss = VARIANTS[variant].recipe, VARIANTS[variant].loss
+    batch = make_batch(5, supervised=VARIANTS[variant].supervised)
     plain = PlainLearner(student)
     with torch.no_grad():
         before = plain.logprobs(batch, 0.8)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailor_rl.algorithms.advantages import (
@@ -39,6 +39,7 @@ def test_a_group_worked_by_hand() -> None:
     assert maximum_likelihood_advantages(rewards) == pytest.approx([3, -1, -1, -1])
 
 
+@settings(deadline=None)
 @given(REWARDS)
 def test_advantages_are_those_of_loops_in_double_precision(rewards: list[float]) -> None:
     num = len(rewards)
@@ -56,6 +57,7 @@ def test_advantages_are_those_of_loops_in_double_precision(rewards: list[float])
     assert leave_one_out_advantages(rewards) == pytest.approx(left_out, rel=1e-5, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 4, width=32), min_size=2, max_size=9))
 def test_without_negative_rewards_maximum_likelihood_divides_by_the_mean(
     rewards: list[float],
@@ -74,24 +76,20 @@ def test_with_rewards_of_0_and_1_maximum_likelihood_averages_over_the_successes_
     assert weights == pytest.approx([1 / 2, 0, 0, 1 / 2, 0], abs=1e-6)
 
 
+@settings(deadline=None)
 @given(REWARDS)
 def test_maximum_likelihood_is_bounded_whatever_was_taken_off_the_rewards(
     rewards: list[float],
 ) -> None:
-    """|A| <= G (max - min) / max: a mean near 0 does not blow it up."""
-    most = max(rewards)
     advantages = maximum_likelihood_advantages(rewards)
-    if most <= 0:
+    assert (advantages >= -1).all() and (advantages <= (len(rewards) - 1) * (1 + 1e-6)).all()
+    if max(rewards) <= 0:
         assert not advantages.any()
-    else:
-        bound = len(rewards) * (most - min(rewards)) / most
-        assert np.abs(advantages).max() <= bound * (1 + 1e-5)
 
 
-def test_maximum_likelihood_of_punished_rewards_worked_by_hand() -> None:
-    # Mean -1/4, so the divisor is max / G = 1/4: (1 + 1/4) * 4 and (-2/3 + 1/4) * 4.
-    rewards = [1, -2 / 3, -2 / 3, -2 / 3]
-    assert maximum_likelihood_advantages(rewards) == pytest.approx([5, *[-5 / 3] * 3], rel=1e-6)
+def test_a_reward_below_0_is_a_failure_like_any_other_to_maximum_likelihood() -> None:
+    rewards = [1, -2 / 3, 0, -0.99]
+    assert maximum_likelihood_advantages(rewards) == pytest.approx([3, -1, -1, -1])
     assert maximum_likelihood_advantages([-1, 0, -0.5]).tolist() == [0, 0, 0]
 
 
@@ -104,6 +102,7 @@ def test_equal_rewards_give_exactly_zero_advantages(
     assert of_group([reward]).tolist() == [0.0]  # a rollout without others
 
 
+@settings(deadline=None)
 @given(REWARDS)
 def test_advantages_of_a_group_add_up_to_zero(rewards: list[float]) -> None:
     for of_group in ALL:

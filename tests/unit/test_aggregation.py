@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailor_rl.algorithms.aggregation import constant, sequence_mean, sequence_sum, token_mean
@@ -34,6 +34,7 @@ def test_weights_worked_by_hand(weigh: object, first: float, second: float) -> N
     assert weights_BT.dtype == np.float32
 
 
+@settings(deadline=None)
 @given(MASKS)
 def test_what_the_weights_add_up_to(rows: list[list[bool]]) -> None:
     mask = np.array(rows)

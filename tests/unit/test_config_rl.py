@@ -259,6 +259,14 @@ def test_an_algorithm_of_ones_own_is_found_beside_the_recipe_and_run(tmp_path: P
     assert algorithm_in_words(config.rl).startswith("own.py:HALF: <lambda>, token ratio")
 
 
+def test_a_file_that_changes_under_a_run_changes_no_algorithm(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    rl = RLConfig(algorithm=f"{tmp_path}/own.py:HALF")
+    before = resolve_algorithm(rl)
+    (tmp_path / "own.py").write_text(OWN.replace("sequence_mean", "token_mean"))
+    assert resolve_algorithm(rl) == before
+
+
 @pytest.mark.parametrize(
     ("name", "part"),
     [

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailor_rl.algorithms.corrections import (
@@ -57,6 +57,7 @@ def test_agreeing_engines_and_learners_are_not_corrected(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
+@settings(deadline=None)
 @given(logs=st.lists(st.floats(-600, 600), min_size=6, max_size=6))
 def test_weights_are_finite_and_never_above_their_bound(name: str, logs: list[float]) -> None:
     preset = PRESETS[name]

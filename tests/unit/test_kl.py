@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailor_rl.algorithms.algorithm import KL_ESTIMATES
@@ -51,6 +51,7 @@ def test_k2_is_not_unbiased_but_near_where_policies_are() -> None:
     assert mean.item() == pytest.approx(exact.item(), rel=0.02)
 
 
+@settings(deadline=None)
 @given(st.floats(-30, 0), st.floats(-30, 0))
 def test_k2_and_k3_are_never_negative(learner: float, reference: float) -> None:
     assert k2(of(learner), of(reference)).item() >= 0
@@ -119,6 +120,7 @@ def test_the_next_coefficient_worked_by_hand() -> None:
     assert adapted(0.1, kl=0.09, target=0.1, num=10, horizon=1000) == pytest.approx(0.0999)
 
 
+@settings(deadline=None)
 @given(
     coefficient=st.floats(1e-6, 10),
     kl=st.floats(-1, 100),

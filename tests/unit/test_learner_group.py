@@ -327,6 +327,14 @@ def test_the_mismatch_of_engine_and_learner_worked_by_hand() -> None:
     assert metrics["log_ratio_q50"] == pytest.approx(np.log(2) / 2)
 
 
+def test_the_mismatch_is_that_of_the_first_update_before_the_learner_moves_away() -> None:
+    first = policy_report(shard_of([6]))
+    later = replace(first, log_ratios=np.full(4, 3.0, dtype=np.float32), corrected=4)
+    metrics = merge_policy([[first, later]])
+    assert metrics["mismatch_kl"] == 0.0
+    assert metrics["corrected_share"] == 0.5  # over both
+
+
 def test_a_step_without_tokens_of_the_policys_own_reports_no_mismatch() -> None:
     report = replace(
         policy_report(shard_of([6])), log_ratios=np.zeros(0, dtype=np.float32), supervised_tokens=4

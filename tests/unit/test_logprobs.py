@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from tailor_rl.algorithms.logprobs import entropies, output_scores, token_logprobs
+from tests.learner_fakes import LargestTensor
 
 N, D, V = 7, 5, 11
 
@@ -150,27 +150,12 @@ def test_bfloat16_weights_get_gradients_as_exact_as_one_product() -> None:
     assert difference < 0.01
 
 
-class Largest(TorchDispatchMode):
-    """The most elements that any tensor had."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.elements = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for each in torch.utils._pytree.tree_leaves(result):
-            if isinstance(each, torch.Tensor):
-                self.elements = max(self.elements, each.numel())
-        return result
-
-
 def test_no_tensor_grows_with_positions_times_vocabulary() -> None:
     num, width, vocabulary, chunk = 600, 8, 500, 4_000
     hidden = torch.randn(num, width, requires_grad=True)
     weight = torch.randn(vocabulary, width, requires_grad=True)
     targets = torch.randint(vocabulary, (num,))
-    with Largest() as ours:
+    with LargestTensor() as ours:
         logprobs, spread = output_scores(
             hidden,
             weight,
@@ -182,7 +167,7 @@ def test_no_tensor_grows_with_positions_times_vocabulary() -> None:
         assert spread is not None
         (logprobs + spread).sum().backward()
     assert ours.elements <= max(chunk, hidden.numel(), weight.numel())
-    with Largest() as whole:
+    with LargestTensor() as whole:
         token_logprobs(hidden @ weight.T, targets, temperature=1.0).sum().backward()
     assert whole.elements >= num * vocabulary
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailor_rl.config.checks import check_options
+from tailor_rl.config.load import differences, fingerprint
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import ConfigError, RunFolderError, TailorError
 from tailor_rl.kit import Kit
@@ -41,10 +42,15 @@ TRACES = [f"{number}+{number}" for number in range(13)]
 class ScriptedLearner(FakeLearner):
     """Its held-out loss is as written, by the number of steps made; else it sinks."""
 
-    def __init__(self, fault: Fault | None, losses: Mapping[int, float]) -> None:
+    def __init__(self, fault: Fault | None, losses: Mapping[int, float], note: str | None) -> None:
         super().__init__(fault)
         self._losses = losses
+        self._note = note
         self.held_out_sizes: list[int] = []
+
+    async def restore(self, folder: Path) -> str | None:
+        await super().restore(folder)
+        return self._note
 
     async def sft_loss(self, batch: Batch) -> float:
         self.held_out_sizes.append(batch.num_sequences)
@@ -61,6 +67,7 @@ class Warm:
     sft: dict[str, Any] = field(default_factory=dict)
     accuracy: bool = False
     losses: Mapping[int, float] = field(default_factory=dict)
+    note: str | None = None  # what the learner says of what it restores
 
     def __post_init__(self) -> None:
         self.records = Records(self.folder)
@@ -76,7 +83,7 @@ class Warm:
 
     def live(self, kill_at: int | None = None) -> ScriptedLearner:
         fault = Fault(kill_at)
-        learner = ScriptedLearner(fault, self.losses)
+        learner = ScriptedLearner(fault, self.losses, self.note)
         kit = Kit(
             cfg=self.cfg,
             task=FakeTask(),
@@ -160,14 +167,22 @@ def test_without_measurements_only_the_last_is_kept(tmp_path: Path) -> None:
         assert warm.kept() == {"sft": 8}
 
 
-@pytest.mark.parametrize("keep", ["last", "best"])
-@pytest.mark.parametrize("accuracy", [False, True])
+@pytest.mark.parametrize(
+    ("changes", "accuracy"),
+    [
+        ({"keep": "last"}, False),
+        ({"keep": "best"}, False),
+        ({"keep": "best"}, True),
+        ({"stop_at_accuracy": 0.5, "epochs": 4, "checkpoint_every": 1}, True),
+        ({"checkpoint_every": 0, "evaluate_every": 0, "held_out": 0}, False),
+    ],
+)
 def test_a_kill_at_any_point_of_sft_changes_nothing_in_the_end(
-    tmp_path: Path, keep: str, accuracy: bool
+    tmp_path: Path, changes: dict[str, Any], accuracy: bool
 ) -> None:
     def warm(name: str) -> Warm:
         losses = {2: 0.5, 4: 0.3, 6: 0.4}
-        return Warm(tmp_path / name, {**MEASURED, "keep": keep}, accuracy, losses)
+        return Warm(tmp_path / name, {**MEASURED, **changes}, accuracy, losses)
 
     whole = warm("whole")
     weights = whole.version()
@@ -178,6 +193,8 @@ def test_a_kill_at_any_point_of_sft_changes_nothing_in_the_end(
         assert life.version() == weights, kill_at
         assert life.lasting() == whole.lasting(), kill_at
         assert life.kept() == whole.kept(), kill_at
+    if "stop_at_accuracy" in changes:
+        assert whole.kept()["sft"] < 12, "it never became good enough: nothing was tested"
 
 
 def test_a_resumed_sft_makes_no_step_up_to_its_checkpoint_again(tmp_path: Path) -> None:
@@ -189,6 +206,28 @@ def test_a_resumed_sft_makes_no_step_up_to_its_checkpoint_again(tmp_path: Path) 
             if "sft-000006" in warm.records.checkpoints:
                 break
     assert warm.live().sft_sizes == [4, 1]  # steps 7 and 8
+
+
+def test_what_keeps_a_resumed_sft_from_being_exact_is_said(tmp_path: Path) -> None:
+    warm = Warm(tmp_path, {"checkpoint_every": 1}, note="learner.ranks was 1 and is 2")
+    with pytest.raises(Killed):
+        warm.live(16)
+    assert "sft-000001" in warm.records.checkpoints
+    assert warm.records.said == []
+    warm.live()
+    assert warm.records.said == ["learner.ranks was 1 and is 2"]
+
+
+def test_a_run_goes_on_with_another_cut_of_the_learner_and_no_other_recipe() -> None:
+    cfg = make_config()
+    learner = {"ranks": 2, "zero_stage": 3, "micro_batch_tokens": 64, "threads": 2}
+    other = cfg.model_copy(update={"learner": cfg.learner.model_copy(update=learner)})
+    assert differences(cfg, other) == []
+    assert fingerprint(cfg.model_dump(mode="json")) == fingerprint(other.model_dump(mode="json"))
+    exact = other.model_copy(
+        update={"learner": other.learner.model_copy(update={"dtype": "bfloat16"})}
+    )
+    assert [key for key, *_ in differences(cfg, exact)] == ["learner.dtype"]
 
 
 def test_what_a_kill_made_worthless_is_counted_in_a_row_of_its_own(tmp_path: Path) -> None:
