@@ -103,7 +103,7 @@ def measure(
     from tailor_rl.config.schema import RLConfig, SFTConfig
 
     logging.set_verbosity_error()
-    settings = {"dtype": "float32", "micro_batch_tokens": max_tokens}
+    settings: dict[str, Any] = {"dtype": "float32", "micro_batch_tokens": max_tokens}
     settings |= {"gradient_checkpointing": False, "zero_stage": zero_stage}
     learner = LearnerRank(student=student, **settings, **common)
     plain = PlainLearner(student, num_ranks=common["world_size"], max_tokens=max_tokens)

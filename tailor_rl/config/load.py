@@ -198,9 +198,9 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
-    """Hash of the recipe as JSON values, without the keys that may change when a run goes on."""
-    rest = {key: value for key, value in _flat(config) if key not in FREE_KEYS}
-    return hashlib.blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()
+    """Hash of the recipe as JSON values: of what was written, whatever keys a later version adds."""
+    text = json.dumps(config, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def differences(stored: RunConfig, asked: RunConfig) -> list[tuple[str, str, str]]:

@@ -20,6 +20,12 @@ def check_methods(config: RunConfig) -> None:
         _check_none(config, needs_demonstrations=rl.needs_demonstrations)
     if sft.behaviour:
         check_behaviour(sft.behaviour, student=config.student)
+    if rl.supervises and config.rl.temperature != 1.0:
+        raise ConfigError(
+            f'rl.method = "{config.rl.method}" learns demonstrations with the logits of rollouts, '
+            f"and rl.temperature={config.rl.temperature:g} would make their cross-entropy another: "
+            "set rl.temperature=1"
+        )
     rl.check(config.rl)
 
 

@@ -91,6 +91,8 @@ class RLMethod:
     needs_scores = False  # `shape` reads the learner's own log-probabilities or entropies
     learns_given = False  # given tokens are in the batch's mask; else nothing is learnt from them
 
+    supervises = False  # `mix` gives demonstrations a weight
+
     def check(self, rl: RLConfig) -> None:
         """Before the run: raises ConfigError where other keys do not go with the method's."""
 

@@ -29,6 +29,7 @@ from tailor_rl.methods.hooks import Beginning, Mix, RLMethod
 
 class Sasr(RLMethod):
     needs_demonstrations = True
+    supervises = True
 
     def __init__(self, *, gamma: float = 1.0) -> None:
         if gamma <= 0:

@@ -18,6 +18,7 @@ from tailor_rl.kit import Kit
 from tailor_rl.protocols import Journal, Learner
 from tailor_rl.stages.best import best_step
 from tailor_rl.stages.lesson import Learnt, Lesson
+from tailor_rl.stages.warm_start import set_aside
 from tailor_rl.stream import GroupStream, Spent
 from tailor_rl.types import Demonstration, Group, Sampling, WeightVersion
 
@@ -95,11 +96,13 @@ def open_stream(kit: Kit, start: Start, lesson: Lesson, *, weights: WeightVersio
 
 def open_lesson(kit: Kit, start: Start) -> Lesson:
     """What was remembered at the checkpoint that RL goes on from, is remembered again."""
+    demonstrations = kit.journal.read("demonstrations", Demonstration)
+    _, trained = set_aside(demonstrations, num=kit.cfg.sft.held_out, seed=kit.cfg.seed)
     lesson = Lesson(
         kit.cfg.rl,
         learner=kit.trainer,
         tokens=kit.tokens,
-        demonstrations=kit.journal.read("demonstrations", Demonstration),
+        demonstrations=trained,
         batch_size=kit.cfg.sft.batch_size,
         seed=kit.cfg.seed,
         warm_up=_last_of_sft(kit.journal),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ import pytest
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import ConfigError
 from tailor_rl.methods.check import check_methods
+from tailor_rl.protocols import Tokens
+from tailor_rl.stages import lesson
+from tailor_rl.stages.warm_start import set_aside
+from tailor_rl.types import Batch, Demonstration
 from tests.fakes import Fault, Killed
 from tests.lives import Life, make_config
 
@@ -91,3 +96,27 @@ def test_a_method_without_demonstrations_is_refused_before_the_start(
     cfg = recipe(**{section: {"method": method}}).model_copy(update={"initialisation": "none"})  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=f'{section}.method = "{method}" learns from'):
         check_methods(cfg)
+
+
+def test_demonstrations_are_not_mixed_in_at_another_temperature() -> None:
+    cfg = recipe(rl={"algorithm": "grpo", "method": "sasr", "temperature": 0.7})
+    with pytest.raises(ConfigError, match=r"set rl\.temperature=1"):
+        check_methods(cfg)
+
+
+def test_what_sft_holds_out_is_not_mixed_into_rl_either(tmp_path: Path) -> None:
+    cfg = recipe(sft={"held_out": 3}, rl={"algorithm": "grpo", "method": "sasr"})
+    life = Life.new(tmp_path)
+    mixed: list[Demonstration] = []
+    collate = lesson.collate_demonstrations
+
+    def spying(rows: Sequence[Demonstration], tokens: Tokens) -> Batch:
+        mixed.extend(rows)
+        return collate(rows, tokens)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lesson, "collate_demonstrations", spying)
+        life.live(cfg)
+    made = [Demonstration(**row) for row in life.rows("demonstrations")]
+    held_out, _ = set_aside(made, num=3, seed=cfg.seed)
+    assert mixed and not {d.id for d in mixed} & {d.id for d in held_out}
