@@ -43,6 +43,8 @@ class Layout:
     zero_stage: int
     dtype: str
     micro_batch_tokens: int
+    packing: bool
+    attention: str
     threads: int
 
 

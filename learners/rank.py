@@ -81,17 +81,19 @@ class LearnerRank:
         )
         torch.manual_seed(seed + rank)
         self._rank = rank
+        packs = attention == "flash_attention_2" if packing is None else packing
         self._layout = checkpoint.Layout(
             ranks=world_size,
             zero_stage=zero_stage,
             dtype=dtype,
             micro_batch_tokens=micro_batch_tokens,
+            packing=packs,
+            attention=attention,
             threads=threads,
         )
         self._student = student
         self._dtype: DType = dtype
         self._device = torch.device(device)
-        packs = attention == "flash_attention_2" if packing is None else packing
         self._budget = Budget(micro_batch_tokens, packed=packs, pass_tokens=PASS_TOKENS[device])
         self._attention = attention
         self._gradient_checkpointing = gradient_checkpointing

@@ -41,7 +41,8 @@ def sequence_sum(mask_BT: np.ndarray, *, max_tokens: int = 0) -> np.ndarray:
     """The sum over a sequence, the mean over sequences: w[i, t] = m[i, t] / number of sequences.
 
     A whole completion as one action: RLOO (arXiv 2402.14740) section 2. Weights add up to the mean
-    number of trained tokens, so rates have to be smaller than with a mean over tokens.
+    number of trained tokens, and gradient norms grow by as much, which `rl.max_grad_norm` clips;
+    Adam's steps do not depend on it.
     """
     _check(mask_BT)
     return np.asarray(mask_BT / (mask_BT.any(axis=1)).sum(), dtype=np.float32)

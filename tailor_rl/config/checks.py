@@ -29,6 +29,7 @@ def check_options(config: RunConfig) -> None:
     """What can be said from the recipe alone."""
     _check_batches(config)
     _check_precision(config)
+    _check_attention(config)
     _check_room(config)
     _check_draws(config)
     check_rl(config.rl)
@@ -61,6 +62,22 @@ def _check_precision(config: RunConfig) -> None:
         raise ConfigError(
             "learner.dtype='bfloat16' with learner.zero_stage=0 would train without float32 master "
             "weights: set learner.zero_stage=1"
+        )
+
+
+def _check_attention(config: RunConfig) -> None:
+    """What can be said before the start; whether the package is there is a rank's to say."""
+    learner, asked = config.learner, "learner.attention='flash_attention_2'"
+    if learner.attention != "flash_attention_2":
+        return
+    if not learner.gpus_per_rank:
+        raise ConfigError(
+            f"{asked} runs on GPUs alone, and learner.gpus_per_rank=0: set it to 1, or "
+            "learner.attention=sdpa"
+        )
+    if learner.dtype == "float32":
+        raise ConfigError(
+            f"{asked} knows no float32: set learner.dtype=bfloat16, or learner.attention=sdpa"
         )
 
 

@@ -24,14 +24,16 @@ from tailor_rl.errors import ConfigError
 from tailor_rl.runs.environment import this_machine
 
 # What may change when a run goes on: where it does, how its learner is cut up, and what may still
-# be spent. ranks, zero_stage, micro_batch_tokens and threads change the order of sums, so that the
-# run no longer goes on bit for bit: the log says so.
+# be spent. Most keys of the learner change the order of sums, so that the run no longer goes on bit
+# for bit: the log says so.
 FREE_KEYS = frozenset(
     {
         "cluster.address",
+        "learner.attention",
         "learner.gpus_per_rank",
         "learner.gradient_checkpointing",
         "learner.micro_batch_tokens",
+        "learner.packing",
         "learner.ranks",
         "learner.threads",
         "learner.zero_stage",
@@ -198,7 +200,7 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
-    """Hash of the recipe as JSON values: of what was written, whatever keys a later version adds."""
+    """Hash of a recipe as JSON values: of what was written, whatever keys later versions add."""
     text = json.dumps(config, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -25,6 +25,7 @@ from tailor_rl.methods.find import rl_method
 from tailor_rl.methods.hooks import Beginning, Mix
 from tailor_rl.protocols import Learner, Tokens
 from tailor_rl.seeds import derive_seed
+from tailor_rl.stages.memory import MemoryWatch
 from tailor_rl.types import Batch, Demonstration, Group, Scores, Update
 
 
@@ -70,6 +71,7 @@ class Lesson:
         self._batch_size = batch_size
         self._seed = seed
         self._kl_coefficient = self._algorithm.kl_coefficient
+        self._memory = MemoryWatch()
         self._alarmed = False  # not kept in a checkpoint: who resumes has read nothing yet
         self.method.begin(self._beginning(warm_up))
 
@@ -112,7 +114,7 @@ class Lesson:
             batch,
             replace(update, metrics=metrics),
             tokens=int(batch.lengths.sum()) * self._cfg.epochs_per_step,
-            notes=self._alarm(step, metrics),
+            notes=(*self._alarm(step, metrics), *self._memory.notes(step, metrics)),
         )
 
     async def _nothing(self, step: int, batch: Batch) -> Learnt:

@@ -22,6 +22,7 @@ from tailor_rl.seeds import derive_seed
 from tailor_rl.stages.best import HELD_OUT_LOSS, best_step
 from tailor_rl.stages.examples import Examples
 from tailor_rl.stages.measure import Examiner
+from tailor_rl.stages.memory import MemoryWatch
 from tailor_rl.sync import sync_weights
 from tailor_rl.types import Batch, Demonstration
 
@@ -146,7 +147,7 @@ async def _begin_or_resume(learner: Learner, journal: Journal, examples: Example
 async def _train(kit: Kit, examples: Examples, measures: _Measures, place: _Place) -> int:
     """Makes the steps that are left; returns the last one's number."""
     learner, journal = kit.trainer, kit.journal
-    step, ended = place.step, place.ended
+    step, ended, memory = place.step, place.ended, MemoryWatch()
     while step < examples.num_steps and not ended:
         step += 1
         batch = await examples.batch(step)
@@ -154,6 +155,8 @@ async def _train(kit: Kit, examples: Examples, measures: _Measures, place: _Plac
         loss = await measures.held_out_loss(step)
         epoch = {"epoch": step / examples.steps_an_epoch}
         journal.metrics("sft", step, {**update.metrics, **loss, **epoch})
+        for note in memory.notes(step, update.metrics):
+            journal.log(note)
         journal.spend("sft", {"learner_tokens": int(batch.lengths.sum())})
         journal.progress(step, examples.num_steps)
         ended = await measures.good_enough(step)

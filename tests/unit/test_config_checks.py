@@ -46,6 +46,11 @@ from tests.small_recipes import TWO_CORES, refused, write_checkpoint, write_reci
         ),
         (["teacher.base_url=localhost:8000"], ["teacher.base_url", "http://"]),
         (["learner.dtype=bfloat16"], ["learner.dtype='bfloat16'", "learner.zero_stage=0"]),
+        (["learner.attention=flash_attention_2"], ["flash_attention_2", "learner.gpus_per_rank=0"]),
+        (
+            ["learner.attention=flash_attention_2", "learner.gpus_per_rank=1"],
+            ["flash_attention_2", "learner.dtype=bfloat16"],
+        ),
         (["cluster.address=http://h:8265"], ["cluster.address", "tailor submit"]),
     ],
 )

@@ -265,3 +265,14 @@ def test_a_method_without_demonstrations_to_mix_in_is_refused() -> None:
             batch_size=4,
             seed=1,
         )
+
+
+async def test_memory_that_ran_out_is_told_once_for_each_time_the_budget_falls() -> None:
+    learner = RecordingLearner(
+        {}, {"micro_batch_tokens": 512}, {"micro_batch_tokens": 512}, {"micro_batch_tokens": 256}
+    )
+    lesson = make_lesson(learner)
+    notes = [(await lesson.learn(i, POLICY, [make_group([1, 0])])).notes for i in range(4)]
+    assert notes[0] == notes[2] == ()
+    assert "learner.micro_batch_tokens=512" in notes[1][0]
+    assert "step 3: out of memory; micro-batches have at most 256 tokens" in notes[3][0]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tailor_rl.batch import collate_demonstrations
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import ConfigError
 from tailor_rl.methods.check import check_methods
@@ -108,11 +109,10 @@ def test_what_sft_holds_out_is_not_mixed_into_rl_either(tmp_path: Path) -> None:
     cfg = recipe(sft={"held_out": 3}, rl={"algorithm": "grpo", "method": "sasr"})
     life = Life.new(tmp_path)
     mixed: list[Demonstration] = []
-    collate = lesson.collate_demonstrations
 
     def spying(rows: Sequence[Demonstration], tokens: Tokens) -> Batch:
         mixed.extend(rows)
-        return collate(rows, tokens)
+        return collate_demonstrations(rows, tokens)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lesson, "collate_demonstrations", spying)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailor_rl.config.checks import check_options
-from tailor_rl.config.load import differences, fingerprint
+from tailor_rl.config.load import differences
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import ConfigError, RunFolderError, TailorError
 from tailor_rl.kit import Kit
@@ -223,7 +223,6 @@ def test_a_run_goes_on_with_another_cut_of_the_learner_and_no_other_recipe() -> 
     learner = {"ranks": 2, "zero_stage": 3, "micro_batch_tokens": 64, "threads": 2}
     other = cfg.model_copy(update={"learner": cfg.learner.model_copy(update=learner)})
     assert differences(cfg, other) == []
-    assert fingerprint(cfg.model_dump(mode="json")) == fingerprint(other.model_dump(mode="json"))
     exact = other.model_copy(
         update={"learner": other.learner.model_copy(update={"dtype": "bfloat16"})}
     )
