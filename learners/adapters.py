@@ -1,8 +1,8 @@
 """LoRA (arXiv 2106.09685): low-rank adapters on the linear layers of a backbone, by peft.
 
 Outside of the learner nobody sees them: weights are sent and saved with the adapters merged in,
-under their Hugging Face names (`named_weights` in engine.py). Within a stage the base is frozen, so
-the policy at the stage's beginning is the same model with the adapters turned off.
+under their Hugging Face names (`named_weights` in parameters.py). Within a stage the base is
+frozen, so the policy at the stage's beginning is the same model with the adapters turned off.
 """
 
 from __future__ import annotations

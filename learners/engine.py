@@ -1,39 +1,25 @@
 """One DeepSpeed engine around one model: forward, backward, step, and a view of whole parameters.
 
-The boundary to DeepSpeed: its config, its scaling of gradients and the places where each ZeRO stage
-keeps its master weights are known here and nowhere else. Knows nothing about batches or losses.
+The boundary to DeepSpeed: its config and its scaling of gradients are known here and nowhere else.
+Knows nothing about batches or losses.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
-from learners.adapters import (
-    adapted_layers,
-    adapter_parameters,
-    is_adapter,
-    merged_weight,
-    plain_name,
-)
 from learners.forward import PolicyModel
 from learners.model_loading import DType
+from learners.optimizer_state import OptimizerState
 from tailor_rl.errors import ConfigError, LearnerError
 
 # Smaller parameters stay whole on every rank under ZeRO-3: gathering a bias costs more than it
 # saves. DeepSpeed's own default of 100,000 would keep all of a tiny model.
 PERSISTENT_NUMEL = 4096
-
-
-class StateByName(Protocol):
-    """Optimizer tensors of a parameter by its name."""
-
-    def __getitem__(self, name: str, /) -> Mapping[str, torch.Tensor]: ...
 
 
 class Engine:
@@ -150,94 +136,13 @@ class Engine:
             )
         return float(norm)
 
-    def optimizer_state(self) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
-        """Each trained parameter by name with its "master" weight and, after the first step, Adam's
-        "exp_avg", "exp_avg_sq" and "step": whole, in float32, valid until the next is asked for.
-        """
-        for name, parameter in self._trained():
-            yield name, self._state_of(parameter)
-
-    @torch.no_grad()
-    def load_optimizer_state(self, saved: StateByName) -> None:
-        """The inverse; the model's own weights must have been loaded before the engine was made."""
-        linked = False
-        for name, parameter in self._trained():
-            state = dict(saved[name])
-            step = state.pop("step", None)
-            if step is not None and not linked:
-                self._make_moments(step)
-                linked = True
-            for key, value in state.items():
-                self._set(parameter, key, value)
-
-    def _trained(self) -> list[tuple[str, torch.nn.Parameter]]:
-        """By their Hugging Face names where the model is a policy's: see `PolicyModel`."""
-        parameters = self.model.named_parameters()
-        return [(n.removeprefix("language_model."), p) for n, p in parameters if p.requires_grad]
-
-    def _state_of(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
-        moments = self._engine.basic_optimizer.state
-        if self._zero_stage == 0:
-            return {"master": parameter.detach(), **moments.get(parameter, {})}
-        from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
-
-        state = {"master": safe_get_full_fp32_param(parameter)}
-        step = moments.get(self._masters()[0], {}).get("step")
-        if step is not None:
-            for key in ("exp_avg", "exp_avg_sq"):
-                state[key] = safe_get_full_optimizer_state(parameter, key)
-            state["step"] = step
-        return state
-
-    def _make_moments(self, step: torch.Tensor) -> None:
-        """Zeros, where otherwise the first step would make them: DeepSpeed can set what is there.
-
-        A fused Adam keeps its step counter beside the moments.
-        """
-        moments = self._engine.basic_optimizer.state
-        for master in self._masters():
-            moments[master] = {
-                "step": step.to(master.device, copy=True),
-                "exp_avg": torch.zeros_like(master),
-                "exp_avg_sq": torch.zeros_like(master),
-            }
-        if self._zero_stage in (1, 2):
-            self._engine.optimizer._lazy_init_hp_params_optimizer_state()
-
-    def _set(self, parameter: Any, key: str, value: torch.Tensor) -> None:
-        value = value.to(parameter.device)
-        is_master = key == "master"
-        if self._zero_stage == 0:
-            moments = self._engine.basic_optimizer.state
-            (parameter if is_master else moments[parameter][key]).copy_(value)
-            return
-        from deepspeed import utils
-
-        if self._zero_stage == 3:
-            # Not safe_set_full_*: in 0.19 those fail where the ranks' shares are of unequal size.
-            own = _share(value, parameter.ds_tensor.numel())
-            if is_master:
-                utils.safe_set_local_fp32_param(parameter, own)
-            else:
-                utils.safe_set_local_optimizer_state(parameter, own, key)
-        elif is_master:
-            utils.safe_set_full_fp32_param(parameter, value)
-        else:
-            utils.safe_set_full_optimizer_state(parameter, value, key)
+    @property
+    def optimizer_state(self) -> OptimizerState:
+        return OptimizerState(self._engine, self.model, zero_stage=self._zero_stage)
 
     def destroy(self) -> None:
         """Remove DeepSpeed's hooks, so that another engine can be made in this process."""
         self._engine.destroy()
-
-    def _masters(self) -> list[torch.Tensor]:
-        optimizer = self._engine.optimizer
-        if self._zero_stage == 3:
-            return list(optimizer.fp32_partitioned_groups_flat)
-        if hasattr(optimizer, "fp32_groups_flat_partition"):  # BF16_Optimizer: bfloat16, ZeRO-1
-            return list(optimizer.fp32_groups_flat_partition)
-        if hasattr(optimizer, "single_partition_of_fp32_groups"):  # ZeRO-1 and 2
-            return list(optimizer.single_partition_of_fp32_groups)
-        return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 class Unmoved(Engine):
@@ -282,46 +187,3 @@ def deepspeed_config(
     if dtype == "bfloat16":
         config["data_types"] = {"grad_accum_dtype": "fp32"}
     return config
-
-
-def named_weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every parameter, whole, by its Hugging Face name; tied ones once. Collective under ZeRO-3.
-
-    Adapters are merged into the weights that they adapt. A tensor is valid until the next one is
-    asked for.
-    """
-    layers = adapted_layers(model)
-    for name, parameter in model.named_parameters():
-        if is_adapter(name):
-            continue
-        layer = layers.get(name)
-        with whole([parameter] if layer is None else [parameter, *adapter_parameters(layer)]):
-            yield plain_name(name), parameter.detach() if layer is None else merged_weight(layer)
-
-
-def own_weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """Like `named_weights`, but as the model itself holds and names them: adapters apart."""
-    for name, parameter in model.named_parameters():
-        with whole([parameter]):
-            yield name, parameter.detach()
-
-
-@contextmanager
-def whole(parameters: Sequence[torch.Tensor]) -> Iterator[None]:
-    """While this holds, parameters that ZeRO-3 has cut up are put together. Collective."""
-    cut = [parameter for parameter in parameters if hasattr(parameter, "ds_id")]
-    if not cut:
-        yield
-        return
-    import deepspeed
-
-    with deepspeed.zero.GatheredParameters(cut):
-        yield
-
-
-def _share(value: torch.Tensor, numel: int) -> torch.Tensor:
-    """This rank's `numel` elements of a whole tensor; the last rank's end in zeros."""
-    own = value.new_zeros(numel)
-    mine = value.flatten()[torch.distributed.get_rank() * numel :][:numel]
-    own[: mine.numel()] = mine
-    return own

@@ -6,7 +6,7 @@ every rank is called with the same method before any is called with the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,16 @@ from typing import Any
 import torch
 
 from learners import checkpoint
-from learners.adapters import add_adapters, without_adapters
+from learners.adapters import without_adapters
 from learners.budget import Budget
-from learners.critic import ValueModel, critic_step, values_of
-from learners.engine import Engine, Unmoved, named_weights, own_weights
+from learners.critic import critic_step, values_of
+from learners.engine import Engine, Unmoved
 from learners.forward import Forward, PolicyModel
 from learners.metrics import CriticReport, PolicyReport, SFTReport
-from learners.model_loading import (
-    Attention,
-    DType,
-    load_model,
-    load_tokenizer,
-    set_weights,
-)
+from learners.model_loading import Attention, DType, load_tokenizer, set_weights
+from learners.models import Models
 from learners.packing import PASS_TOKENS, Shard
+from learners.parameters import copies, named_weights, own_weights
 from learners.policy_step import policy_step
 from learners.process_group import Device, join
 from learners.score import Columns, features_of, score
@@ -37,12 +33,8 @@ from learners.weight_sender import canary_tokens, make_bundle, next_token_logpro
 from tailor_rl.algorithms.schedules import learning_rate
 from tailor_rl.config.schema import LoRAConfig, RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError
-from tailor_rl.seeds import derive_seed
 from tailor_rl.types import WeightVersion
 from tailor_rl.weights import WeightBundle
-
-Weights = dict[str, torch.Tensor]
-Walk = Callable[[Any], Iterable[tuple[str, torch.Tensor]]]
 
 
 class LearnerRank:
@@ -91,15 +83,20 @@ class LearnerRank:
             attention=attention,
             threads=threads,
         )
-        self._student = student
-        self._dtype: DType = dtype
         self._device = torch.device(device)
+        self._models = Models(
+            student=student,
+            dtype=dtype,
+            device=self._device,
+            attention=attention,
+            gradient_checkpointing=gradient_checkpointing,
+            lora=lora if lora is not None and lora.rank else None,
+            zero_stage=zero_stage,
+            world_size=world_size,
+            seed=seed,
+        )
         self._budget = Budget(micro_batch_tokens, packed=packs, pass_tokens=PASS_TOKENS[device])
-        self._attention = attention
-        self._gradient_checkpointing = gradient_checkpointing
-        self._lora = lora if lora is not None and lora.rank else None
-        self._seed = seed
-        self._model = self._load(student)
+        self._model = self._models.load(student)
         self._engine: Engine | None = None
         self._critic: Engine | None = None
         self._reference: Any = None
@@ -111,19 +108,19 @@ class LearnerRank:
     def begin(self, stage: StageSettings) -> None:
         """Fresh optimizer and schedule for the weights held now."""
         self._drop_critic()
-        weights = self._copy_weights()
+        weights = copies(self._model)
         if self._engine is not None:
-            self._replace_model(self._student)  # the old one was cut up by ZeRO
+            self._replace_model(self._models.student)  # the old one was cut up by ZeRO
             set_weights(self._model, weights)
-        self._reference = self._frozen(weights) if self._needs_copy(stage) else None
+        self._reference = self._models.frozen(weights) if self._needs_copy(stage) else None
         self._stage = stage
         # Made once a stage: what a method prepares may be as large as the vocabulary.
         self._method = sft_hooks(stage.config)
         self._stage_step = 0
-        self._adapt(self._model)
-        self._engine = self._make_engine(PolicyModel(self._model), stage)
+        self._models.adapt(self._model, stage_began=self._step)
+        self._engine = self._models.engine(PolicyModel(self._model), stage)
         if stage.critic:
-            self._critic = self._make_critic(stage, weights)
+            self._critic = self._models.new_critic(stage, weights, stage_began=self._step)
 
     def sft_step(self, shard: Shard) -> SFTReport:
         """One supervised step on this rank's share of a batch."""
@@ -176,14 +173,8 @@ class LearnerRank:
         """What another model of the same vocabulary (None: the student as it was) says of the
         trained tokens.
         """
-        path = self._student if folder is None else str(folder)
-        model = load_model(
-            path,
-            dtype=self._dtype,
-            device=self._device,
-            gradient_checkpointing=False,
-            attention=self._attention,
-        )
+        path = self._models.student if folder is None else str(folder)
+        model = self._models.fixed(path)
         if model.config.vocab_size != self._model.config.vocab_size:
             raise LearnerError(
                 f"{path} has a vocabulary of {model.config.vocab_size:,} and the student one of "
@@ -233,7 +224,7 @@ class LearnerRank:
         for name, engine in self._engines().items():
             checkpoint.save_optimizer(
                 folder,
-                engine.optimizer_state(),
+                engine.optimizer_state.tensors(),
                 model=name,
                 rank=self._rank,
                 ranks=self._layout.ranks,
@@ -246,23 +237,24 @@ class LearnerRank:
 
     def _save_weights(self, folder: Path) -> None:
         first = self._rank == 0
-        weights = _copies(self._model, keep=first)
-        adapted = None if self._lora is None else _copies(self._model, own_weights, keep=first)
+        weights, adapted = copies(self._model, keep=first), None
+        if self._models.lora is not None:
+            adapted = copies(self._model, own_weights, keep=first)
         critic = None
         if self._critic is not None:
-            critic = _copies(self._critic.model, own_weights, keep=first)
+            critic = copies(self._critic.model, own_weights, keep=first)
         version = self.version()
         if version is None:
             return
         checkpoint.save_model(
-            folder, weights, model=self._model, tokenizer=load_tokenizer(self._student)
+            folder, weights, model=self._model, tokenizer=load_tokenizer(self._models.student)
         )
         if adapted is not None:
             checkpoint.save_weights(folder, "adapted", adapted)
         if critic is not None:
             checkpoint.save_weights(folder, "critic", critic)
         if self._reference is not None:
-            checkpoint.save_weights(folder, "reference", _copies(self._reference))
+            checkpoint.save_weights(folder, "reference", copies(self._reference))
         counters = checkpoint.Counters(
             step=self._step,
             stage_step=self._stage_step,
@@ -281,20 +273,21 @@ class LearnerRank:
         note = checkpoint.changes(counters.layout, self._layout)
         if self._needs_copy(stage):
             weights = checkpoint.load_weights(folder, "reference", needed_by="rl.kl_coefficient")
-            self._reference = self._frozen(weights)
+            self._reference = self._models.frozen(weights)
         self._replace_model(str(folder))
-        if self._lora is not None:
-            self._adapt(self._model)
+        began = counters.step - counters.stage_step
+        if self._models.lora is not None:
+            self._models.adapt(self._model, stage_began=began)
             weights = checkpoint.load_weights(folder, "adapted", needed_by="learner.lora.rank")
             set_weights(self._model, weights)
-        self._engine = self._make_engine(PolicyModel(self._model), stage)
+        self._engine = self._models.engine(PolicyModel(self._model), stage)
         if stage.critic:
             self._drop_critic()
             weights = checkpoint.load_weights(folder, "critic", needed_by="rl.algorithm")
-            self._critic = self._restored_critic(stage, weights)
+            self._critic = self._models.restored_critic(stage, weights, stage_began=began)
         for name, engine in self._engines().items():
             with checkpoint.SavedOptimizer(folder, model=name) as saved:
-                engine.load_optimizer_state(saved)
+                engine.optimizer_state.load(saved)
         self._step, self._stage_step = counters.step, counters.stage_step
         self._bundle = None
         self._set_random_state(checkpoint.load_random_state(folder, rank=self._rank))
@@ -304,13 +297,6 @@ class LearnerRank:
         """Every model that is trained, by the name that its optimizer's files have."""
         _, engine = self._begun()
         return {"policy": engine} | ({"critic": self._critic} if self._critic is not None else {})
-
-    def _restored_critic(self, stage: StageSettings, weights: dict[str, torch.Tensor]) -> Engine:
-        language_model = self._load(self._student)
-        self._adapt(language_model)
-        model = ValueModel(language_model)
-        set_weights(model, weights)
-        return self._make_engine(model, stage)
 
     def _set_random_state(self, state: checkpoint.RandomState | None) -> None:
         if state is None:  # a rank that is new
@@ -324,7 +310,7 @@ class LearnerRank:
 
         They get a `step` to be named by: engines refuse to go back to an older one.
         """
-        self._replace_model(self._student if folder is None else str(folder))
+        self._replace_model(self._models.student if folder is None else str(folder))
         self._drop_critic()
         self._reference = self._stage = None
         self._stage_step = 0
@@ -363,7 +349,7 @@ class LearnerRank:
         )
 
     def _score_reference(self, shard: Shard, temperature: float) -> Columns:
-        if self._lora is None:
+        if self._models.lora is None:
             return self._score(PolicyModel(self._reference), shard, temperature)
         with without_adapters(self._model):
             return self._score(self._forward(), shard, temperature)
@@ -396,69 +382,18 @@ class LearnerRank:
             self._bundle = (self._step, bundle)
         return self._bundle[1]
 
-    def _copy_weights(self) -> dict[str, torch.Tensor]:
-        return _copies(self._model)
-
-    def _make_critic(self, stage: StageSettings, weights: dict[str, torch.Tensor]) -> Engine:
-        """Its backbone begins as the policy's."""
-        model = self._load(self._student)
-        set_weights(model, weights)
-        self._adapt(model)
-        return self._make_engine(ValueModel(model), stage)
-
-    def _adapt(self, model: Any) -> None:
-        if self._lora is not None:
-            seed = derive_seed(self._seed, "adapters", self._step - self._stage_step)
-            add_adapters(model, self._lora, seed=seed)
-
     def _needs_copy(self, stage: StageSettings) -> bool:
         """Where adapters learn, the frozen base is the reference."""
-        return stage.keep_reference and self._lora is None
+        return stage.keep_reference and self._models.lora is None
 
     def _drop_critic(self) -> None:
         if self._critic is not None:
             self._critic.destroy()
         self._critic = None
 
-    def _make_engine(self, model: Any, stage: StageSettings) -> Engine:
-        return Engine(
-            model,
-            zero_stage=self._layout.zero_stage,
-            dtype=self._dtype,
-            world_size=self._layout.ranks,
-            weight_decay=stage.optimizer.weight_decay,
-            max_grad_norm=stage.optimizer.max_grad_norm,
-        )
-
     def _replace_model(self, path: str) -> None:
         if self._engine is not None:
             self._engine.destroy()
         # Freed first: two models with optimizers may not fit.
         self._engine = self._model = None
-        self._model = self._load(path)
-
-    def _load(self, path: str) -> Any:
-        return load_model(
-            path,
-            dtype=self._dtype,
-            device=self._device,
-            gradient_checkpointing=self._gradient_checkpointing,
-            attention=self._attention,
-        )
-
-    def _frozen(self, weights: dict[str, torch.Tensor]) -> Any:
-        """A whole copy on every rank, whatever the ZeRO stage."""
-        model = load_model(
-            self._student,
-            dtype=self._dtype,
-            device=self._device,
-            gradient_checkpointing=False,
-            attention=self._attention,
-        )
-        set_weights(model, weights)
-        return model.requires_grad_(False)
-
-
-def _copies(model: Any, walk: Walk = named_weights, *, keep: bool = True) -> Weights:
-    """`keep=False` only walks through: gathering needs every rank."""
-    return {name: weight.to("cpu", copy=True) for name, weight in walk(model) if keep}
+        self._model = self._models.load(path)
