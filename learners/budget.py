@@ -70,9 +70,7 @@ class Budget:
                 raise LearnerError(self._advice())
             forget()
             self._lower()
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            release_memory()
 
     def _lower(self) -> None:
         if not self._can_be_lowered():
@@ -103,6 +101,13 @@ class Budget:
             f"learner.zero_stage over more learner.ranks, or a lower rl.max_tokens, and resume the "
             f"run"
         )
+
+
+def release_memory() -> None:
+    """Give back what nobody can reach, circles of references included."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

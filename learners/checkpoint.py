@@ -50,8 +50,9 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """`step` counts from the student, `stage_step` from the beginning of the stage."""
+    """`step` counts from the student, `stage_step` from the beginning of `stage` ("sft", "rl")."""
 
+    stage: str
     step: int
     stage_step: int
     version: WeightVersion
@@ -110,6 +111,7 @@ def load_counters(folder: Path) -> Counters:
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
         return Counters(
+            stage=str(saved["stage"]),
             step=int(saved["step"]),
             stage_step=int(saved["stage_step"]),
             version=WeightVersion(**saved["version"]),
@@ -120,6 +122,15 @@ def load_counters(folder: Path) -> Counters:
             f"{folder} holds no learner state to go on from ({path}: {error!r}): name a checkpoint "
             "of a run made by this version of tailor_rl"
         ) from error
+
+
+def check_stage(folder: Path, counters: Counters, *, stage: str) -> None:
+    """Raises LearnerError for a checkpoint of the other stage: its moments are of other losses."""
+    if counters.stage != stage:
+        raise LearnerError(
+            f"{folder} is a checkpoint of {counters.stage}, and {stage} cannot go on from its "
+            "optimizer: name a checkpoint of the same stage"
+        )
 
 
 def changes(written: Layout, now: Layout) -> str | None:

@@ -141,8 +141,14 @@ class Engine:
         return OptimizerState(self._engine, self.model, zero_stage=self._zero_stage)
 
     def destroy(self) -> None:
-        """Remove DeepSpeed's hooks, so that another engine can be made in this process."""
+        """Remove DeepSpeed's hooks, so that another engine can be made in this process.
+
+        Memory is free once whoever holds the engine and its model has let go of them, and garbage
+        has been collected: they refer to each other in circles.
+        """
         self._engine.destroy()
+        if self._zero_stage == 3:
+            _forget_modules(self._engine.module)
 
 
 class Unmoved(Engine):
@@ -160,6 +166,23 @@ class Unmoved(Engine):
 
     def step(self, learning_rate: float) -> float:
         return 0.0
+
+
+def _forget_modules(module: torch.nn.Module) -> None:
+    """Take a model out of two variables of DeepSpeed's that outlive every engine, and would keep
+    its weights, master weights and moments: the stack of running modules, at whose bottom it lies,
+    and a cache of a method, whose keys are modules.
+    """
+    from deepspeed.runtime.zero import parameter_offload
+    from deepspeed.runtime.zero.partitioned_param_coordinator import PartitionedParameterCoordinator
+
+    own = set(module.modules())
+    running = parameter_offload.FWD_MODULE_STACK
+    running[:] = [each for each in running if each not in own]
+    for method in vars(PartitionedParameterCoordinator).values():
+        for cell in getattr(method, "__closure__", None) or ():  # the cache lies under a decorator
+            if hasattr(cell.cell_contents, "cache_clear"):
+                cell.cell_contents.cache_clear()
 
 
 def deepspeed_config(

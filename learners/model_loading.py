@@ -30,7 +30,10 @@ def load_model(
     check_attention(attention, dtype=dtype, on_gpu=device.type == "cuda")
     logging.disable_progress_bar()  # every rank would draw its own, over the live screen
     model = AutoModelForCausalLM.from_pretrained(
-        path, dtype=getattr(torch, dtype), attn_implementation=attention
+        path,
+        dtype=getattr(torch, dtype),
+        attn_implementation=attention,
+        use_safetensors=True,  # pickled weights beside a stray safetensors file stay unread
     )
     if gradient_checkpointing:
         # The re-entrant kind: the other compares shapes of parameters, and ZeRO-3 empties those.

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from learners import checkpoint
+from learners.accumulate import most_of_all_ranks
 from learners.adapters import without_adapters
-from learners.budget import Budget
+from learners.budget import Budget, release_memory
 from learners.critic import critic_step, values_of
 from learners.engine import Engine, Unmoved
 from learners.forward import Forward, PolicyModel
@@ -108,11 +109,13 @@ class LearnerRank:
     def begin(self, stage: StageSettings) -> None:
         """Fresh optimizer and schedule for the weights held now."""
         self._drop_critic()
+        self._reference = None
         weights = copies(self._model)
         if self._engine is not None:
             self._replace_model(self._models.student)  # the old one was cut up by ZeRO
             set_weights(self._model, weights)
-        self._reference = self._models.frozen(weights) if self._needs_copy(stage) else None
+        if self._needs_copy(stage):
+            self._reference = self._models.frozen(weights)
         self._stage = stage
         # Made once a stage: what a method prepares may be as large as the vocabulary.
         self._method = sft_hooks(stage.config)
@@ -236,6 +239,7 @@ class LearnerRank:
         checkpoint.save_random_state(folder, random_state, rank=self._rank)
 
     def _save_weights(self, folder: Path) -> None:
+        stage, _ = self._begun()
         first = self._rank == 0
         weights, adapted = copies(self._model, keep=first), None
         if self._models.lora is not None:
@@ -244,6 +248,8 @@ class LearnerRank:
         if self._critic is not None:
             critic = copies(self._critic.model, own_weights, keep=first)
         version = self.version()
+        # As it has become on any rank: memory may have run out, and will not have after a resume.
+        lowest = -most_of_all_ranks(-self._budget.tokens, device=self._device)
         if version is None:
             return
         checkpoint.save_model(
@@ -256,11 +262,11 @@ class LearnerRank:
         if self._reference is not None:
             checkpoint.save_weights(folder, "reference", copies(self._reference))
         counters = checkpoint.Counters(
+            stage=stage.name,
             step=self._step,
             stage_step=self._stage_step,
             version=version,
-            # As it has become: memory may have run out, and will not have after a resume.
-            layout=replace(self._layout, micro_batch_tokens=self._budget.tokens),
+            layout=replace(self._layout, micro_batch_tokens=lowest),
         )
         checkpoint.save_counters(folder, counters)
 
@@ -270,7 +276,10 @@ class LearnerRank:
         """
         stage, _ = self._begun()
         counters = checkpoint.load_counters(folder)
+        checkpoint.check_stage(folder, counters, stage=stage.name)
         note = checkpoint.changes(counters.layout, self._layout)
+        self._drop_critic()
+        self._reference = None
         if self._needs_copy(stage):
             weights = checkpoint.load_weights(folder, "reference", needed_by="rl.kl_coefficient")
             self._reference = self._models.frozen(weights)
@@ -282,7 +291,6 @@ class LearnerRank:
             set_weights(self._model, weights)
         self._engine = self._models.engine(PolicyModel(self._model), stage)
         if stage.critic:
-            self._drop_critic()
             weights = checkpoint.load_weights(folder, "critic", needed_by="rl.algorithm")
             self._critic = self._models.restored_critic(stage, weights, stage_began=began)
         for name, engine in self._engines().items():
@@ -310,9 +318,9 @@ class LearnerRank:
 
         They get a `step` to be named by: engines refuse to go back to an older one.
         """
-        self._replace_model(self._models.student if folder is None else str(folder))
         self._drop_critic()
         self._reference = self._stage = None
+        self._replace_model(self._models.student if folder is None else str(folder))
         self._stage_step = 0
         self._step = step
         self._bundle = None
@@ -342,7 +350,7 @@ class LearnerRank:
         return critic_step(
             self._critic,
             shard,
-            clip=config.value_clip,
+            clip=config.value_clip or None,
             learning_rate=config.critic_learning_rate,
             budget=self._budget,
             device=self._device,
@@ -387,13 +395,16 @@ class LearnerRank:
         return stage.keep_reference and self._models.lora is None
 
     def _drop_critic(self) -> None:
-        if self._critic is not None:
-            self._critic.destroy()
+        if self._critic is None:
+            return
+        self._critic.destroy()
         self._critic = None
+        release_memory()
 
     def _replace_model(self, path: str) -> None:
         if self._engine is not None:
             self._engine.destroy()
         # Freed first: two models with optimizers may not fit.
         self._engine = self._model = None
+        release_memory()
         self._model = self._models.load(path)

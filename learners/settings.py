@@ -35,6 +35,10 @@ class StageSettings:
     num_steps: int
 
     @property
+    def name(self) -> str:
+        return "sft" if isinstance(self.config, SFTConfig) else "rl"
+
+    @property
     def optimizer(self) -> OptimizerSettings:
         config = self.config
         return OptimizerSettings(

@@ -6,14 +6,16 @@ What models and tasks wrote is shown, and can neither end its block nor add mark
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from tailor_rl import __version__
-from tailor_rl.config.load import to_toml
+from tailor_rl.config.load import parse_override, to_toml
 from tailor_rl.curation.lineage import Lineage, render
 from tailor_rl.curation.markdown import code_block, escaped
+from tailor_rl.errors import ConfigError
 from tailor_rl.runs.files import write_atomic
 from tailor_rl.runs.folder import read_resolved
 from tailor_rl.summary import (
@@ -87,7 +89,7 @@ def _page(chosen: Exported, figures: list[Evaluation]) -> str:
     )
     environment.filters |= {"escaped": escaped, "code_block": code_block}
     resolved = read_resolved(chosen.run)
-    lineage = _lineage(chosen.run)
+    lineage, learner = _lineage(chosen.run), _learner(chosen)
     return environment.get_template("export_card.md.jinja").render(
         name=_name(chosen),
         config=resolved.config,
@@ -95,13 +97,14 @@ def _page(chosen: Exported, figures: list[Evaluation]) -> str:
         task=_public(resolved.config.task.name),
         training=_STAGES[chosen.stage],
         chosen=chosen,
-        version=_weights(chosen),
+        version=_weights(learner),
+        otherwise=_cut_otherwise(learner, resolved.config),
         figures=[_row(row, chosen) for row in figures],
         facts=[] if lineage is None else render(lineage),
         costs=_costs(read_object(chosen.run / "ledger.json")),
         recipe=to_toml(_public_config(resolved.config)),
         recipe_characters=RECIPE_CHARACTERS,
-        command=" ".join(_public(list(resolved.provenance.command))),
+        command=_command(resolved.provenance.command),
         started=resolved.provenance.time,
         versions=_versions(read_object(chosen.run / "environment.json")),
         tailor=__version__,
@@ -152,11 +155,24 @@ def _lineage(run: Path) -> Lineage | None:
     return read_lineage(run / "dataset") if (run / "dataset" / LINEAGE).is_file() else None
 
 
-def _weights(chosen: Exported) -> Mapping[str, Any]:
-    """The learner's own name of these weights; of its folder only JSON is read."""
-    path = chosen.checkpoint.folder / "learner" / "learner.json"
-    found = json.loads(path.read_text(encoding="utf-8")).get("version", {}) if path.exists() else {}
+def _learner(chosen: Exported) -> Mapping[str, Any]:
+    """What the learner says of a checkpoint; of its folder only JSON is read."""
+    return read_object(chosen.checkpoint.folder / "learner" / "learner.json")
+
+
+def _weights(learner: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The learner's own name of these weights."""
+    found = learner.get("version", {})
     return {"step": found.get("step", "unknown"), "checksum": found.get("checksum", "unknown")}
+
+
+def _cut_otherwise(learner: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
+    """How the learner was cut up in the end, where it was not as the recipe says: a run may go on
+    with other ranks.
+    """
+    asked = config.learner.model_dump(mode="json", exclude_none=True)
+    layout = learner.get("layout", {})
+    return {key: layout[key] for key in asked if key in layout and layout[key] != asked[key]}
 
 
 def _costs(ledger: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
@@ -178,6 +194,22 @@ def _versions(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
     if git.get("commit"):
         packages["commit"] = git["commit"] + (" with changes" if git.get("dirty") else "")
     return [(name, str(version)) for name, version in packages.items() if version]
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """As it is typed in a shell, whichever way the program was started."""
+    return shlex.join(["tailor", *map(_public_argument, arguments[1:])])
+
+
+def _public_argument(text: str) -> str:
+    try:
+        key, value = parse_override(text)
+    except ConfigError:  # an option, or a file
+        return str(_public(text))
+    public = _public(value)
+    if public == value:
+        return text
+    return f"{key}={public if isinstance(public, str) else json.dumps(public)}"
 
 
 def _public_config(config: RunConfig) -> RunConfig:

@@ -131,7 +131,7 @@ def _find(name: str) -> Algorithm:
     if ":" not in name:
         from rapidfuzz import process
 
-        nearest = process.extractOne(name, NAMES, score_cutoff=60)
+        nearest = process.extractOne(name.lower(), NAMES, score_cutoff=60)
         meant = f' (did you mean "{nearest[0]}"?)' if nearest else ""
         raise ConfigError(
             f'rl.algorithm = "{name}" is unknown{meant}: choose one of {", ".join(NAMES)}, or '

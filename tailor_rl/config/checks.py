@@ -33,6 +33,7 @@ def check_options(config: RunConfig) -> None:
     _check_room(config)
     _check_draws(config)
     check_rl(config.rl)
+    _check_kept(config)
     check_sft(config)
     check_methods(config)
     check_demonstrations(config)
@@ -54,6 +55,14 @@ def _check_batches(config: RunConfig) -> None:
         raise ConfigError(
             f"sft.batch_size={config.sft.batch_size} is no multiple of learner.ranks={ranks}: "
             f"set sft.batch_size={_next_multiple(config.sft.batch_size, ranks)}"
+        )
+
+
+def _check_kept(config: RunConfig) -> None:
+    if config.rl.keep_best and not config.evaluation.every:
+        raise ConfigError(
+            "rl.keep_best=true needs measurements to choose by, and evaluation.every=0 makes none: "
+            "set evaluation.every, or leave rl.keep_best out"
         )
 
 

@@ -55,16 +55,16 @@ def explain(error: ValidationError, *, file: Path, overridden: tuple[str, ...]) 
     details = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     first = details[0]
     key = ".".join(map(str, first["loc"]))
-    where = (
-        f"on the command line (recipe {file})" if _from_override(key, overridden) else f"in {file}"
-    )
+    where = place(key, file=file, overridden=overridden)
     others = list(dict.fromkeys(".".join(map(str, e["loc"])) for e in details[1:]))
     also = f" (also wrong: {', '.join(others)})" if others else ""
     return _sentence(key, first, where) + also
 
 
-def _from_override(key: str, overridden: tuple[str, ...]) -> bool:
-    return any(f"{key}.".startswith(f"{o}.") or o.startswith(f"{key}.") for o in overridden)
+def place(key: str, *, file: Path, overridden: tuple[str, ...]) -> str:
+    """Where the value of a key was written."""
+    given = any(f"{key}.".startswith(f"{o}.") or o.startswith(f"{key}.") for o in overridden)
+    return f"on the command line (recipe {file})" if given else f"in {file}"
 
 
 def _sentence(key: str, detail: ErrorDetails, where: str) -> str:
@@ -82,9 +82,10 @@ def _sentence(key: str, detail: ErrorDetails, where: str) -> str:
 def _fix(field: FieldInfo | None) -> str:
     if field is None or field.is_required() or isinstance(field.default, BaseModel):
         return "; correct the value"
-    if field.default is None:
+    default = field.get_default(call_default_factory=True)
+    if default is None:
         return "; correct the value or leave the key out"
-    return f"; correct the value or leave the key out for {json.dumps(field.default)}"
+    return f"; correct the value or leave the key out for {json.dumps(default)}"
 
 
 def _field_of(key: str) -> FieldInfo | None:

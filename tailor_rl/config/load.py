@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tailor_rl.config.describe import explain, nearest_key
+from tailor_rl.config.describe import explain, nearest_key, place
 from tailor_rl.config.paths import plugin, with_data_files, with_paths
 from tailor_rl.config.schema import Endpoint, RunConfig, TaskConfig
 from tailor_rl.errors import ConfigError
@@ -244,7 +244,8 @@ def _validate(table: dict[str, Any], file: Path, overridden: tuple[str, ...]) ->
 
     for key, value in _flat(table):
         if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"{key} = {value} in {file}: a number must be finite")
+            where = place(key, file=file, overridden=overridden)
+            raise ConfigError(f"{key} = {value} {where}: a number must be finite")
     try:
         # As JSON and strict: lists may be tuples, but "8" is no number and true is no 1.
         return RunConfig.model_validate_json(json.dumps(table, default=str), strict=True)

@@ -158,8 +158,20 @@ def check_learner_memory(config: RunConfig, machine: Machine) -> None:
 
 
 def check_adapter_targets(config: RunConfig) -> None:
-    """Raises ConfigError for `learner.lora.targets` that no layer of the student is called."""
+    """Raises ConfigError for `learner.lora.targets` that no layer of the student is called, for
+    none, and for those that have no effect.
+    """
     shape, lora = read_shape(config.student), config.learner.lora
+    if lora.targets is not None and not lora.rank:
+        raise ConfigError(
+            "learner.lora.targets has no effect with learner.lora.rank=0, which trains every "
+            "weight: set learner.lora.rank (16 is common), or leave it out"
+        )
+    if lora.targets == ():
+        raise ConfigError(
+            "learner.lora.targets=[] leaves nothing to train: name layers (such as q_proj), or "
+            "leave it out for all but the output layer"
+        )
     if shape is None or not lora.rank:
         return
     for target in lora.targets or ():

@@ -108,12 +108,23 @@ def _check_correction(rl: RLConfig) -> None:
 
 
 def _check_kl(rl: RLConfig, algorithm: Algorithm) -> None:
+    if rl.kl_target is None and rl.kl_horizon != RLConfig.model_fields["kl_horizon"].default:
+        raise ConfigError(
+            f"{_shown(rl, 'kl_horizon')} has no effect where nothing adapts: leave it out, or set "
+            "rl.kl_target"
+        )
     if not algorithm.kl_coefficient:
         if rl.kl_target is not None:
             raise ConfigError(
                 f"{_shown(rl, 'kl_target')} has nothing to adapt, for "
                 f"{_source(rl, 'kl_coefficient')} has no KL term: set rl.kl_coefficient above 0"
             )
+        for key in ("kl_estimate", "kl_in"):
+            if getattr(rl, key) is not None:
+                raise ConfigError(
+                    f"{_shown(rl, key)} has no effect, for {_source(rl, 'kl_coefficient')} has no "
+                    "KL term: leave it out, or set rl.kl_coefficient above 0"
+                )
         return
     if algorithm.kl_in == "loss" and algorithm.kl_estimate is kl.k1:
         raise ConfigError(

@@ -374,7 +374,7 @@ class RLConfig(Section):
     critic_warmup_steps: int = Field(
         0, ge=0, description="steps at the beginning that train the critic alone"
     )
-    value_clip: float | None = Field(0.2, gt=0)
+    value_clip: float = Field(0.2, ge=0, description="of the critic's values; 0: none")
     method: str = Field(
         "", description='mixes SFT into RL: "sasr", "prefix_rft", or "file.py:Class"'
     )

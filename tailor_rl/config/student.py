@@ -12,6 +12,7 @@ from tailor_rl.errors import ConfigError
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _DOWNLOADED = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model", "merges.txt"]
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 
@@ -98,7 +99,7 @@ def _check_folder(folder: Path, key: str) -> StudentFiles:
 
 
 def _check_weights(folder: Path, key: str) -> None:
-    if any(folder.glob("*.safetensors")):
+    if any((folder / name).is_file() for name in _WEIGHTS):
         return
     pickles = sorted(path.name for path in folder.glob("*.bin"))
     if pickles:
@@ -106,7 +107,7 @@ def _check_weights(folder: Path, key: str) -> None:
             f"{key} {folder} has only pickled weights ({pickles[0]}), which can run any code "
             "when they are loaded: convert them to safetensors"
         )
-    raise ConfigError(f"{key} {folder} is no checkpoint: it holds no *.safetensors file")
+    raise ConfigError(f"{key} {folder} is no checkpoint: it holds no {_WEIGHTS[0]}")
 
 
 def _read(path: Path, folder: Path, key: str) -> dict[str, Any]:

@@ -55,4 +55,8 @@ def _make(
     try:
         return cls(**options)
     except TypeError as error:
-        raise ConfigError(f"{key} = {name!r} does not take these options: {error}") from error
+        given = ", ".join(f"{option}={value!r}" for option, value in options.items())
+        raise ConfigError(
+            f"{key} = {name!r} does not take the options {given} ({error}): correct their names "
+            "and types"
+        ) from error

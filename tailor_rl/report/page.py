@@ -200,8 +200,8 @@ def curve_charts(run_path: Path) -> Iterator[Chart]:
     yield from _validation_charts(validation, metrics)
     for curve in CURVES:
         rows = [row for row in metrics if row.get("stage") == curve.stage]
-        series = [_metric(rows, key, label) for key, label in curve.keys.items()]
-        if any(s.drawable() for s in series):
+        found = (_metric(rows, key, label) for key, label in curve.keys.items())
+        if series := [s for s in found if s.drawable()]:
             x_label = f"{curve.stage.upper()} step"
             yield _chart(curve.title, curve.unit, series, x_label=x_label, percent=curve.percent)
 

@@ -276,3 +276,15 @@ async def test_earlier_weights_come_back_under_a_newer_version_and_can_be_saved(
     await group.begin_sft(num_steps=6)
     assert await group.restore(tmp_path / "sft") is None
     assert await group.version() == handed
+
+
+async def test_rl_does_not_go_on_from_the_optimizer_of_sft(
+    processes: dict[int, RankProcesses], student: Path, tmp_path: Path
+) -> None:
+    group = await fresh(processes, student, (1, 0, "float32"))
+    await group.begin_sft(num_steps=3)
+    await group.sft_step(make_batch(0))
+    await group.save(tmp_path)
+    await group.begin_rl(num_steps=3)
+    with pytest.raises(LearnerError, match="is a checkpoint of sft, and rl cannot go on"):
+        await group.restore(tmp_path)

@@ -133,6 +133,20 @@ async def test_a_step_is_made_again_with_half_the_tokens_and_the_same_gradient(
     assert again.metrics["micro_batch_tokens"] == update.metrics["micro_batch_tokens"]
 
 
+@pytest.mark.parametrize("failing", [0, 1])
+async def test_a_resume_says_that_a_budget_was_halved_whichever_rank_it_was_on(
+    processes: dict[int, RankProcesses], student: Path, tmp_path: Path, failing: int
+) -> None:
+    group = await start(processes[2], student, zero_stage=1)
+    await processes[2].all("do", arrange, "forward", 2, failing)
+    await group.sft_step(BATCH)
+    await group.save(tmp_path / "checkpoint")
+    resumed = await start(processes[2], student, zero_stage=1)
+    note = await resumed.restore(tmp_path / "checkpoint")
+    assert note is not None
+    assert "micro_batch_tokens was" in note
+
+
 @pytest.mark.parametrize("zero_stage", [2, 3])
 @pytest.mark.parametrize("failure", list(FAILURES))
 async def test_where_other_ranks_are_waiting_inside_one_sentence_names_the_key(

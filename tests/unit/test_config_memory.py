@@ -193,6 +193,20 @@ def test_a_target_of_no_layer_is_refused_before_the_start(tmp_path: Path) -> Non
         check_machine(wrong, room)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (['learner.lora.targets=["q_proj"]'], r"no effect with learner\.lora\.rank=0"),
+        (["learner.lora.rank=4", "learner.lora.targets=[]"], r"targets=\[\] leaves nothing to t"),
+    ],
+)
+def test_targets_without_adapters_and_adapters_without_targets_are_refused(
+    tmp_path: Path, overrides: list[str], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        check_machine(recipe_for(tmp_path, LLAMA_1B, *overrides), TWO_CORES)
+
+
 def test_what_fits_is_shown_and_what_only_smaller_passes_fit_is_warned_of(tmp_path: Path) -> None:
     room = Machine(cores=2, gpus=0, memory_gib=64.0)
     recipe = recipe_for(tmp_path, LLAMA_1B)

@@ -77,6 +77,7 @@ def test_what_goes_together_passes(tmp_path: Path, overrides: list[str]) -> None
     [
         (["rl.algorithm=grop"], ['rl.algorithm = "grop"', 'did you mean "grpo"?', "file.py:NAME"]),
         (["rl.algorithm=q2z7"], ['rl.algorithm = "q2z7" is unknown: choose one of grpo, dapo']),
+        (["rl.algorithm=GSPO"], ['did you mean "gspo"?']),
         (
             ["rl.correction=token_is"],
             ['rl.correction="token_is"', 'rl.logprobs="stored"', 'set rl.logprobs="recomputed"'],
@@ -123,6 +124,16 @@ def test_what_goes_together_passes(tmp_path: Path, overrides: list[str]) -> None
             ["rl.algorithm=maxrl", "rl.kl_coefficient=0.1", "rl.kl_in=reward"],
             ['rl.kl_in="reward"', 'rl.algorithm="maxrl"'],
         ),
+        (["rl.kl_estimate=k2"], ['rl.kl_estimate="k2" has no effect', "rl.kl_coefficient"]),
+        (["rl.kl_in=reward"], ['rl.kl_in="reward" has no effect', "rl.kl_coefficient"]),
+        (
+            ["rl.algorithm=grpo", "rl.kl_horizon=5"],
+            ["rl.kl_horizon=5 has no effect", "rl.kl_target"],
+        ),
+        (
+            ["rl.keep_best=true", "evaluation.every=0"],
+            ["rl.keep_best=true", "evaluation.every=0 makes none"],
+        ),
         (["rl.gamma=0.9"], ["rl.gamma=0.9 has no effect", 'rl.algorithm="dapo"']),
         (["rl.gae_lambda=0.9"], ["rl.gae_lambda=0.9 has no effect", "no critic"]),
         (
@@ -138,6 +149,10 @@ def test_what_goes_together_passes(tmp_path: Path, overrides: list[str]) -> None
         ),
         (["rl.method=sasrr"], ["rl.method", "sasrr"]),
         (["sft.method=peer"], ["sft.method", "peer"]),
+        (
+            ["sft.method=uds", "sft.options.candidates=x"],
+            ["sft.method = 'uds'", "candidates='x'", "correct their names and types"],
+        ),
     ],
 )
 def test_what_does_not_go_together_is_one_sentence_with_the_fix(

@@ -33,6 +33,8 @@ def test_a_student_with_pickled_weights_is_refused(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "student")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     assert "pickled weights (pytorch_model.bin)" in refused_student(folder)
+    (folder / "adapter.safetensors").write_bytes(b"")  # not the model's
+    assert "pickled weights (pytorch_model.bin)" in refused_student(folder)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])

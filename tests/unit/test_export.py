@@ -14,10 +14,12 @@ from huggingface_hub import EvalResult, ModelCard
 from typer.testing import CliRunner
 
 from tailor_rl.cli import app
+from tailor_rl.curation.dataset import write_dataset
 from tailor_rl.errors import ConfigError, RunFolderError, TailorError
 from tailor_rl.export import export_model
 from tailor_rl.runs.folder import RunFolder
 from tailor_rl.runs.journal import RunJournal
+from tests.curation_fakes import demonstrations, lineage
 from tests.run_folders import ROOT, journal, resolved, save
 from tests.sample_run import evaluation, ledger
 
@@ -37,7 +39,10 @@ class StudentLearner:
         )
         (folder / "learner").mkdir()
         version = {"step": 33, "checksum": "abc123"}
-        (folder / "learner" / "learner.json").write_text(json.dumps({"version": version}))
+        ranks = 2 if folder.name.endswith(f"step-{STEPS:06d}") else 1
+        layout = {"ranks": ranks, "zero_stage": 2 * (ranks - 1), "packing": False}
+        said = json.dumps({"version": version, "layout": layout})
+        (folder / "learner" / "learner.json").write_text(said)
         (folder / "learner" / "policy-optimizer-0-0.safetensors").write_bytes(b"moments")
         (folder / "modeling_mine.py").write_text("raise SystemExit('ran')")
         (folder / "pytorch_model.bin").write_bytes(b"pickle")
@@ -46,7 +51,8 @@ class StudentLearner:
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[RunFolder]:
     """After both stages; step 10 of RL was the best and is kept."""
-    recipe = resolved(tmp_path, f"rl.num_steps={STEPS}", f"student={STUDENT}")
+    sft = ("sft.held_out=4", "sft.evaluate_every=2")
+    recipe = resolved(tmp_path, f"rl.num_steps={STEPS}", f"student={STUDENT}", *sft)
     with RunFolder.create(tmp_path / "runs", recipe, name="a") as folder:
         book = journal(folder)
         for stage, names in (("sft", ["sft"]), ("rl", ["step-000010", f"step-{STEPS:06d}"])):
@@ -105,7 +111,7 @@ def test_the_card_says_what_was_measured_and_how_it_was_made(run: RunFolder) -> 
     assert "| the student before | in distribution | pass\\@1 | 10.0 %" in page
     assert "| **this model** | in distribution | pass\\@1 | 60.0 %" in page
     assert "| **this model** | ood: people | pass\\@8 | 30.0 %" in page
-    assert "step 33" in page and "abc123" in page
+    assert "version 33 since" in page and "abc123" in page
     assert f"num_steps = {STEPS}" in page and "No licence is set" in page
     assert "generated tokens" in page and "| torch |" in page
     assert str(run.path.parent) not in page, "a path of this machine"
@@ -124,6 +130,43 @@ def test_the_best_checkpoint_is_exported_and_claims_no_figure_of_the_last(run: R
     assert "the checkpoint of step 10" in page and "not with these" in page
     assert "60.0 %" not in page and "70.0 %" in page
     assert front["results"] == [("validation", 0.7)]
+
+
+def test_the_card_gives_the_command_as_it_is_typed_without_paths_and_addresses(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    path = run.path / "config.json"
+    record = json.loads(path.read_text())
+    record["provenance"]["command"] = [
+        "/opt/x/tailor_rl/__main__.py", "run", "/home/me/mine.toml", "student=/home/me/base",
+        "teacher.base_url=https://inside.example/v1", "task.options.people=[2, 3]",
+    ]  # fmt: skip
+    path.write_text(json.dumps(record))
+    _, page = card(export_model(run.path, tmp_path / "out", stage=None, best=False))
+    assert (
+        "    tailor run mine.toml student=base 'teacher.base_url=(an address)'"
+        " 'task.options.people=[2, 3]'\n" in page
+    )
+
+
+def test_the_card_says_where_the_learner_was_cut_up_otherwise_than_the_recipe_says(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    _, page = card(export_model(run.path, tmp_path / "as-asked", stage="sft", best=False))
+    assert "another cut" not in page
+    _, page = card(export_model(run.path, tmp_path / "otherwise", stage="rl", best=False))
+    assert "another cut of the learner: ranks 2, zero\\_stage 2 at these weights" in page
+
+
+def test_the_card_claims_neither_more_measured_nor_more_trained_on_than_was(
+    tmp_path: Path, run: RunFolder
+) -> None:
+    made = demonstrations(8)
+    write_dataset(run.path / "dataset", made, lineage(made))
+    _, page = card(export_model(run.path, tmp_path / "best", stage="rl", best=True))
+    assert "with 4 demonstrations or a few more were held out" in page
+    assert "over families of problems" in page
+    assert "best of the run" not in page, "SFT may have been better: only steps of RL are compared"
 
 
 def test_what_models_wrote_adds_no_markup_to_the_card(run: RunFolder, tmp_path: Path) -> None:

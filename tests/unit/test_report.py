@@ -126,6 +126,14 @@ def test_each_curve_has_a_point_for_each_step(tmp_path: Path) -> None:
     assert len(charts) == 9
 
 
+def test_a_legend_names_only_what_is_drawn(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"stage": "sft", "step": 1, "loss": 1.0}]
+    write_rows(tmp_path / "metrics.jsonl", rows)
+    assert [chart.legend for chart in curve_charts(tmp_path)] == [()]
+    write_rows(tmp_path / "metrics.jsonl", [rows[0] | {"held_out_loss": 2.0}])
+    assert [chart.legend for chart in curve_charts(tmp_path)] == [("trained on", "held out")]
+
+
 def test_accuracy_by_cost_stands_at_the_tokens_spent_by_then(tmp_path: Path) -> None:
     rows = [evaluation("rl", "validation", 0.1 * i, step=i) for i in range(4)]
     write_rows(tmp_path / "evaluations.jsonl", rows)
