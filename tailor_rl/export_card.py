@@ -66,7 +66,7 @@ def _front_matter(chosen: Exported, config: RunConfig, figures: list[Evaluation]
                 dataset_type=config.task.name if not _is_path(config.task.name) else "own",
                 dataset_name=f"{PurePath(config.task.name).name} ({row.split})",
                 dataset_split=row.split,
-                metric_type="accuracy",
+                metric_type="pass@k" if row.metric == "pass@k" else "accuracy",
                 metric_name=_figure(row),
                 metric_value=round(row.value, 4),
             )

@@ -94,6 +94,8 @@ def _clip_in_words(algorithm: Algorithm) -> str:
     if clips == NO_CLIPS:
         return "no clip"
     dual = "" if clips.dual is None else f", dual {clips.dual:g}"
+    if clips.low >= 1:  # a ratio is never below 0
+        return f"{name} clip from above {clips.high:g}{dual}"
     return f"{name} clip {clips.low:g}/{clips.high:g}{dual}"
 
 

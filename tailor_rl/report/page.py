@@ -72,7 +72,7 @@ CURVES = (
     Curve("Length", "mean tokens of an answer", "rl", {"response_tokens": "length"}),
     Curve(
         "Log-probability difference",
-        "mean |learner - rollout engine| a token",
+        "mean |learner - rollout engine| a token, over all updates of a step",
         "rl",
         {"logprob_difference_mean": "difference"},
     ),

@@ -186,6 +186,10 @@ def test_what_does_not_go_together_is_one_sentence_with_the_fix(
             "reward, critic (gamma 1, lambda 0.95), overlong filtering, entropy bonus 0.01",
         ),
         (
+            {"algorithm": "cispo"},
+            "cispo: group_normalised, token ratio, cispo clip from above 0.2, token_mean, no KL",
+        ),
+        (
             {"algorithm": "rloo", "clipping": "none", "overlong_buffer": 8},
             "rloo: leave_one_out, token ratio, no clip, sequence_sum, KL k1 x 0.001 in the reward, "
             "overlong buffer 8",
