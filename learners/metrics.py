@@ -71,6 +71,7 @@ class PolicyReport:
     correction_square_sum: float
     corrected: int  # tokens whose factor is not 1
     supervised_tokens: int
+    own_tokens: int  # that the policy drew itself, and that weigh something
     log_ratios: np.ndarray  # (<= MAX_LOG_RATIOS,) learner - rollout
     grad_norm: float
     learning_rate: float
@@ -104,7 +105,7 @@ def merge_policy(reports: Sequence[Sequence[PolicyReport]]) -> dict[str, float]:
     everything = [report for update in updates for report in update]
     trained = sum(report.num_trained_tokens for report in everything)
     supervised = sum(report.supervised_tokens for report in everything)
-    own = max(1, trained - supervised)  # tokens that the policy drew itself
+    own = max(1, sum(report.own_tokens for report in everything))
     tokens = sum(report.num_tokens for report in everything)
     seconds = sum(max(report.seconds for report in update) for update in updates)
     metrics = {

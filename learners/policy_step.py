@@ -67,6 +67,7 @@ def policy_step(
         correction_square_sum=sums[7],
         corrected=round(sums[8]),
         supervised_tokens=round(sums[9]),
+        own_tokens=round(sums[10]),
         log_ratios=_thinned([each for _, each in done.measured]),
         grad_norm=engine.step(learning_rate),
         learning_rate=learning_rate,
@@ -110,14 +111,15 @@ def _loss(
     value = (weights * losses).sum()
 
     with torch.no_grad():
-        own = (weights > 0) & ~supervised  # a fill-in's token is in no metric
+        # In no metric: tokens of fill-ins, and those that a method has given no weight.
+        own = (weights > 0) & ~supervised
         low, high = held(made.ratio, advantages, algorithm.clips)
         difference = (logprobs - rollout) * own
         left_alone = factors == 1.0
         sums = [value, (entropy * own).sum(), (low & own).sum(), (high & own).sum()]
         sums += [difference.abs().sum(), (kl * own).sum()]
         sums += [(factors * own).sum(), (factors.square() * own).sum(), (~left_alone & own).sum()]
-        sums += [((weights > 0) & supervised).sum(), difference.abs().max()]
+        sums += [((weights > 0) & supervised).sum(), own.sum(), difference.abs().max()]
         row = torch.stack([each.detach().double() for each in sums])
         return value, row, difference[own]
 

@@ -145,7 +145,7 @@ class LearnerRank:
         stage, engine = self._begun()
         assert isinstance(stage.config, RLConfig), stage
         loss = PolicyLoss.of(stage.config, kl_coefficient=kl_coefficient)
-        waits = stage.critic and self._stage_step < stage.config.critic_warmup_steps
+        waits = self._stage_step < stage.critic_warmup_steps
         reports = []
         for shard in shards:
             report = policy_step(
@@ -336,8 +336,9 @@ class LearnerRank:
         self._bundle = None
 
     def _learning_rate(self, stage: StageSettings) -> float:
+        """Of this step; those that train the critic alone are none of the policy's."""
         return learning_rate(
-            self._stage_step,
+            max(0, self._stage_step - stage.critic_warmup_steps),
             peak=stage.optimizer.learning_rate,
             warmup_steps=stage.optimizer.warmup_steps,
             num_steps=stage.num_steps,

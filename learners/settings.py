@@ -56,6 +56,12 @@ class StageSettings:
         return isinstance(config, RLConfig) and resolve_algorithm(config).kl_coefficient > 0
 
     @property
+    def critic_warmup_steps(self) -> int:
+        """Steps at the beginning that leave the policy as it is."""
+        config = self.config
+        return config.critic_warmup_steps if isinstance(config, RLConfig) and self.critic else 0
+
+    @property
     def critic(self) -> bool:
         config = self.config
         return isinstance(config, RLConfig) and resolve_algorithm(config).critic

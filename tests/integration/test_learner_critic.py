@@ -222,7 +222,7 @@ async def test_a_restored_critic_goes_on_bit_by_bit(
 async def test_warm_up_steps_move_the_critic_alone(
     processes: dict[int, RankProcesses], student: Path
 ) -> None:
-    rl = RL.model_copy(update={"critic_warmup_steps": 2})
+    rl = RL.model_copy(update={"critic_warmup_steps": 2, "warmup_steps": 4})
     group = await group_of(processes[2], student, zero_stage=1, rl=rl)
     await group.begin_rl(num_steps=10)
     before = (await group.version()).checksum
@@ -237,6 +237,8 @@ async def test_warm_up_steps_move_the_critic_alone(
     loss = update.metrics["loss"]
     update = await learn(group, make_batch(0))
     assert update.metrics["loss"] == pytest.approx(loss, rel=1e-5)
+    # The policy's own warm-up begins only now.
+    assert update.metrics["learning_rate"] == pytest.approx(rl.learning_rate / 4)
     assert (await group.version()).checksum != before
 
 

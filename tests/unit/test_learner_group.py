@@ -13,6 +13,7 @@ import pytest
 from learners.group import LearnerGroup
 from learners.metrics import Passes, PolicyReport, SFTReport, merge_policy, merge_sft
 from learners.packing import Shard
+from learners.settings import StageSettings
 from tailor_rl.algorithms.algorithm import AGGREGATIONS
 from tailor_rl.config.algorithms import resolve_algorithm
 from tailor_rl.config.schema import RLConfig, SFTConfig
@@ -89,6 +90,7 @@ def policy_report(
         correction_square_sum=1.0 * trained,
         corrected=0,
         supervised_tokens=0,
+        own_tokens=trained,
         log_ratios=np.zeros(trained, dtype=np.float32),
         grad_norm=3.0,
         learning_rate=1e-4,
@@ -337,7 +339,10 @@ def test_the_mismatch_is_that_of_the_first_update_before_the_learner_moves_away(
 
 def test_a_step_without_tokens_of_the_policys_own_reports_no_mismatch() -> None:
     report = replace(
-        policy_report(shard_of([6])), log_ratios=np.zeros(0, dtype=np.float32), supervised_tokens=4
+        policy_report(shard_of([6])),
+        log_ratios=np.zeros(0, dtype=np.float32),
+        supervised_tokens=4,
+        own_tokens=0,
     )
     metrics = merge_policy([[report]])
     assert not {"mismatch_kl", "entropy", "clip_fraction_low"} & set(metrics)
@@ -365,3 +370,19 @@ def test_an_algorithm_is_a_set_of_defaults(
     assert algorithm.clips.high == clip_high
     assert algorithm.kl_coefficient == kl_coefficient
     assert algorithm.aggregate is AGGREGATIONS[aggregation]
+
+
+def test_tokens_without_weight_are_in_no_mean() -> None:
+    shard = shard_of([12])  # 10 trained tokens
+    report = replace(policy_report(shard), entropy_sum=6.0, clipped_low=2, own_tokens=4)
+    metrics = merge_policy([[report]])
+    assert metrics["entropy"] == 1.5
+    assert metrics["clip_fraction_low"] == 0.5
+    assert metrics["trained_tokens"] == 10
+
+
+def test_steps_of_the_critic_alone_are_none_of_the_policys_warm_up() -> None:
+    rl = RLConfig(algorithm="ppo", critic_warmup_steps=3)
+    assert StageSettings(config=rl, num_steps=9).critic_warmup_steps == 3
+    plain = rl.model_copy(update={"algorithm": "grpo"})
+    assert StageSettings(config=plain, num_steps=9).critic_warmup_steps == 0
