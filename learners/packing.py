@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
+from tailor_rl.batch import rows_of
 from tailor_rl.types import Batch
 
 # What another forward and backward pass costs, in tokens: padding is saved for no less. On a CPU
@@ -72,7 +73,7 @@ class Shard:
 def split_batch(batch: Batch, num_parts: int) -> list[Batch]:
     """`num_parts` batches of consecutive sequences; fewer where there are fewer sequences."""
     parts = np.array_split(np.arange(batch.num_sequences), min(num_parts, batch.num_sequences))
-    return [take(batch, part) for part in parts]
+    return [rows_of(batch, part) for part in parts]
 
 
 def shard_batch(batch: Batch, weights_BT: np.ndarray, *, num_ranks: int) -> list[Shard]:
@@ -180,18 +181,9 @@ def fill_in() -> Shard:
     )
 
 
-Rows = TypeVar("Rows", Batch, Shard)
-
-
-def take(batch: Rows, rows: np.ndarray) -> Rows:
-    """The sequences `rows` of a batch or shard, as wide as it was."""
-    values = {f.name: getattr(batch, f.name) for f in fields(batch)}
-    return replace(batch, **{n: a[rows] for n, a in values.items() if isinstance(a, np.ndarray)})
-
-
 def _cut(shard: Shard, rows: np.ndarray) -> Shard:
     """The sequences `rows`, without columns that are padding in all of them."""
-    taken = take(shard, rows)
+    taken = rows_of(shard, rows)
     width = int(taken.lengths.max()) if len(rows) else 0
     wide = {f.name: getattr(taken, f.name) for f in fields(taken)}
     cut: dict[str, Any] = {

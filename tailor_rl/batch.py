@@ -6,12 +6,18 @@ Numpy only: knows nothing about devices, ranks or losses.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from tailor_rl.protocols import Tokens
 from tailor_rl.types import Batch, Demonstration, Group, Rollout
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Rows = TypeVar("Rows", bound="DataclassInstance")
 
 PADDING = 0  # any id would do: padding is never trained on, and no earlier token can see it
 
@@ -62,6 +68,14 @@ def joined(first: Batch, second: Batch) -> Batch:
                 ]
             )
     return Batch(**columns)  # type: ignore[arg-type]  # what a Batch must have, both have
+
+
+def rows_of(batch: Rows, rows: np.ndarray) -> Rows:
+    """The sequences `rows` of a batch, or of anything made of arrays by sequence, as wide as it
+    was.
+    """
+    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    return replace(batch, **{n: a[rows] for n, a in values.items() if isinstance(a, np.ndarray)})
 
 
 def _widened(part: np.ndarray | None, rows: int, width: int, *, like: np.ndarray) -> np.ndarray:

@@ -53,7 +53,7 @@ class SFTMethod:
 
     def features(self, logits_TV: torch.Tensor, token_ids_T: torch.Tensor) -> torch.Tensor:
         """(F,) of one demonstration, for `select`; T is its trained tokens."""
-        raise NotImplementedError
+        return logits_TV.new_zeros(0)
 
     def select(self, features_BF: np.ndarray, *, num: int) -> np.ndarray:
         """Which `num` of B candidates are trained on: indices, in the order of the candidates."""

@@ -9,7 +9,7 @@ method's own state. Knows nothing about the run folder: what a person should rea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from tailor_rl.algorithms.estimators import Outcome
 from tailor_rl.algorithms.kl import adapted, penalties
 from tailor_rl.algorithms.rewards import soft_overlong_punishment
-from tailor_rl.batch import collate_demonstrations, collate_groups, joined
+from tailor_rl.batch import collate_demonstrations, collate_groups, joined, rows_of
 from tailor_rl.config.algorithms import resolve_algorithm
 from tailor_rl.config.schema import RLConfig
 from tailor_rl.errors import ConfigError
@@ -254,18 +254,13 @@ def _complete(groups: Sequence[Group]) -> np.ndarray:
 def _trained_rows(batch: Batch) -> Batch:
     """Without sequences that nothing is learnt from: no part of a step may consist of them."""
     trained_B = batch.mask.any(axis=1)
-    return batch if trained_B.all() else _rows(batch, np.flatnonzero(trained_B))
+    return batch if trained_B.all() else rows_of(batch, np.flatnonzero(trained_B))
 
 
 def _interleaved(policy: Batch, supervised: Batch) -> Batch:
     """Both, mixed evenly: a step may be cut into parts, and each should hold its share of both."""
     places = [(np.arange(b.num_sequences) + 0.5) / b.num_sequences for b in (policy, supervised)]
-    return _rows(joined(policy, supervised), np.argsort(np.concatenate(places), kind="stable"))
-
-
-def _rows(batch: Batch, rows: np.ndarray) -> Batch:
-    arrays = {field.name: getattr(batch, field.name) for field in fields(Batch)}
-    return replace(batch, **{name: a[rows] for name, a in arrays.items() if a is not None})
+    return rows_of(joined(policy, supervised), np.argsort(np.concatenate(places), kind="stable"))
 
 
 def _scaled(batch: Batch, weight: float) -> Batch:

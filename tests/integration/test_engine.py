@@ -27,17 +27,12 @@ from tests.integration.engine_process import (
     moved,
     worst_difference,
 )
-from tests.tiny import SPECIAL_TOKENS, make_student
+from tests.tiny import SPECIAL_TOKENS
 
 TOLERANCE = 1e-4
 SHORT = tuple(range(40, 60))
 LONG = tuple(3 + i % 256 for i in range(400))  # several blocks of the prefix cache
 CONTROL_IDS = set(range(len(SPECIAL_TOKENS)))
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_student(tmp_path_factory.mktemp("student"))
 
 
 @pytest.fixture(scope="module")

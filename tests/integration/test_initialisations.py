@@ -11,15 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.tiny import make_student
-
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = "tests/recipes/parity.toml"
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_student(tmp_path_factory.mktemp("student"))
 
 
 def tailor(*words: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,26 +18,13 @@ from tailor_rl.config.schema import RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError
 from tailor_rl.types import Batch, Update
 from tests.learner_processes import RankProcesses
-from tests.tiny import CHAT_TEMPLATE, VOCABULARY, make_student
+from tests.tiny import CHAT_TEMPLATE, VOCABULARY
 
 OPTIMIZER = {"learning_rate": 1e-3, "warmup_steps": 2, "weight_decay": 0.01, "max_grad_norm": 0.5}
 SFT = SFTConfig(**OPTIMIZER, schedule="cosine")
 RL = RLConfig(**OPTIMIZER, algorithm="grpo", kl_coefficient=0.05, temperature=0.8)
 PPO = RLConfig(**OPTIMIZER, algorithm="ppo", kl_coefficient=0.0)
 Cut = tuple[int, int, str]  # ranks, ZeRO stage, dtype
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[dict[int, RankProcesses]]:
-    started = {num: RankProcesses(num) for num in (1, 2)}
-    yield started
-    for some in started.values():
-        some.close()
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_student(tmp_path_factory.mktemp("student"))
 
 
 def make_batch(seed: int) -> Batch:

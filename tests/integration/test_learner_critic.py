@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,14 @@ import pytest
 import torch
 
 from learners.group import LearnerGroup
-from learners.packing import take
+from tailor_rl.batch import rows_of
 from tailor_rl.config.schema import RLConfig, SFTConfig
 from tailor_rl.methods.hooks import Mix
 from tailor_rl.stages.lesson import Lesson
 from tailor_rl.types import Batch, Grade, Group, Problem, Rollout, Update
 from tests.fakes import FakeTokens
 from tests.learner_processes import RankProcesses
-from tests.tiny import VOCABULARY, make_student
+from tests.tiny import VOCABULARY
 
 RL = RLConfig(
     algorithm="ppo", learning_rate=1e-3, warmup_steps=0, weight_decay=0.01, max_grad_norm=0.5,
@@ -38,19 +37,6 @@ CUTS = [
     (2, 3, 10_000, False),
     (2, 3, 40, True),
 ]
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[dict[int, RankProcesses]]:
-    started = {num: RankProcesses(num) for num in (1, 2)}
-    yield started
-    for some in started.values():
-        some.close()
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_student(tmp_path_factory.mktemp("student"))
 
 
 def make_batch(seed: int, *, sequences: int = 7, longest: int = 30) -> Batch:
@@ -254,7 +240,7 @@ async def test_demonstrations_among_the_rollouts_teach_the_critic_nothing(
     batch = make_batch(0)
     supervised = np.arange(batch.num_sequences) % 2 == 0
     mixed = replace(batch, supervised=supervised)
-    alone = take(batch, np.flatnonzero(~supervised))
+    alone = rows_of(batch, np.flatnonzero(~supervised))
     assert await losses(mixed) == pytest.approx(await losses(alone), rel=1e-5)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from tailor_rl.errors import TailorError
 from tailor_rl.types import Batch, Update
 from tailor_rl.weights import WeightBundle, unpack
 from tests.learner_processes import RankProcesses
-from tests.tiny import VOCABULARY, make_student
+from tests.tiny import VOCABULARY
 
 OPTIMIZER = {"learning_rate": 1e-2, "warmup_steps": 0, "max_grad_norm": 0.5}
 SFT = SFTConfig(**OPTIMIZER)
@@ -36,19 +35,6 @@ CUTS = [
     (2, 3, 10_000, False),
     (2, 3, 40, True),
 ]
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[dict[int, RankProcesses]]:
-    started = {num: RankProcesses(num) for num in (1, 2)}
-    yield started
-    for some in started.values():
-        some.close()
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_student(tmp_path_factory.mktemp("student"))
 
 
 async def group_of(processes: RankProcesses, student: Path, **settings: Any) -> LearnerGroup:

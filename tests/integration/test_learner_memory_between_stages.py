@@ -19,7 +19,6 @@ from tailor_rl.algorithms.aggregation import token_mean
 from tailor_rl.config.schema import LoRAConfig, RLConfig, SFTConfig
 from tests.learner_processes import RankProcesses
 from tests.learner_reference import make_batch
-from tests.tiny import make_student
 
 SFT = StageSettings(config=SFTConfig(learning_rate=1e-3), num_steps=2)
 PPO = StageSettings(config=RLConfig(algorithm="ppo", learning_rate=1e-3), num_steps=2)
@@ -31,11 +30,6 @@ def processes() -> Iterator[RankProcesses]:
     started = RankProcesses(1)
     yield started
     started.close()
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_student(tmp_path_factory.mktemp("student"))
 
 
 def held_by(engine: Any) -> list[weakref.ref[torch.Tensor]]:

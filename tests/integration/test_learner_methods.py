@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from tailor_rl.methods.hooks import SFTMethod
 from tailor_rl.methods.uds import Uds
 from tests.learner_processes import RankProcesses
 from tests.learner_reference import PlainLearner, make_batch, relative_difference
-from tests.tiny import make_student
 
 OPTIMIZER = {"learning_rate": 1e-3, "weight_decay": 0.01, "max_grad_norm": 0.5}
 CUTS: list[dict[str, Any]] = [
@@ -30,19 +28,6 @@ CUTS: list[dict[str, Any]] = [
 # About what the tiny student says itself, so that no bound of PEAR holds every token.
 BATCH = make_batch(0)
 BATCH = replace(BATCH, rollout_logprobs=(BATCH.rollout_logprobs + np.float32(0.2)) * BATCH.mask)
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[dict[int, RankProcesses]]:
-    started = {num: RankProcesses(num) for num in (1, 2)}
-    yield started
-    for some in started.values():
-        some.close()
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_student(tmp_path_factory.mktemp("student"))
 
 
 async def start(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,6 @@ from tests.tiny import make_student
 SFT = SFTConfig(learning_rate=1e-3, schedule="constant")
 RL = RLConfig(algorithm="dapo", learning_rate=1e-3, warmup_steps=0, kl_coefficient=0.0)
 BATCH = make_batch(0)
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[dict[int, RankProcesses]]:
-    started = {num: RankProcesses(num) for num in (1, 2)}
-    yield started
-    for some in started.values():
-        some.close()
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_student(tmp_path_factory.mktemp("student"))
 
 
 def fail_in_forward(rank: Any, *, at: int, only: int) -> None:

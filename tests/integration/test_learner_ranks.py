@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from learners.group import LearnerGroup
-from learners.packing import split_batch, take
+from learners.packing import split_batch
+from tailor_rl.batch import rows_of
 from tailor_rl.config.schema import RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError
 from tailor_rl.types import Batch, Update
@@ -33,19 +34,6 @@ from tests.tiny import CHAT_TEMPLATE, make_student
 
 SFT = SFTConfig(**OPTIMIZER, schedule="cosine")
 RL = RLConfig(**OPTIMIZER, algorithm="grpo", clip_high=0.28, kl_coefficient=0.05, temperature=0.8)
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[dict[int, RankProcesses]]:
-    started = {num: RankProcesses(num) for num in (1, 2)}
-    yield started
-    for some in started.values():
-        some.close()
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_student(tmp_path_factory.mktemp("student"))
 
 
 class Sink:
@@ -185,7 +173,7 @@ async def test_the_order_of_sequences_changes_nothing(
     for order in (np.arange(7), np.random.default_rng(1).permutation(7)):
         group = await start(processes, student, Cut(2, 2, 60))
         await group.begin_sft(num_steps=10)
-        await group.sft_step(take(batch, order))
+        await group.sft_step(rows_of(batch, order))
         moments.append((await processes[2].all("first_moments"))[0])
     assert relative_difference(*moments) < 1e-5
 

@@ -29,7 +29,6 @@ from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import EngineError, LearnerError
 from tailor_rl.sync import sync_weights
 from tailor_rl.types import Batch, Problem, Sampling
-from tests.tiny import make_student
 
 PROBLEM = Problem(
     id="t:train:0", prompt="2+2=", answer="4", split="train", difficulty=1, metadata={}
@@ -37,11 +36,6 @@ PROBLEM = Problem(
 pytestmark = pytest.mark.timeout(300)  # a crew starts in 15 s, on a busy machine in a minute
 SAMPLING = Sampling(temperature=1.0, max_tokens=8)
 CANARY = 1e-4
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_student(tmp_path_factory.mktemp("student"))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -160,3 +160,12 @@ def test_a_method_of_ones_own_is_one_file_beside_a_recipe() -> None:
     weights = method.token_weights(half, half, torch.zeros(2, dtype=torch.long))
     assert weights is not None
     assert weights.tolist() == pytest.approx([0.5, 1.0], abs=1e-4)  # sqrt(1 - p)
+
+
+def test_a_method_that_overrides_nothing_says_nothing_and_takes_the_first() -> None:
+    method = SFTMethod()
+    features = method.features(torch.ones(3, 5), torch.zeros(3, dtype=torch.int64))
+    assert features.shape == (0,)
+    assert method.select(np.zeros((4, 0)), num=2).tolist() == [0, 1]
+    assert method.token_weights(*[torch.zeros(1)] * 3) is None
+    assert method.extra_losses(*[torch.zeros(1)] * 3) is None
