@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from learners.group import LearnerGroup
-from tailor_rl.config.schema import RLConfig, SFTConfig
+from tailor_rl.config.learning import RLConfig, SFTConfig
 from tailor_rl.runs.environment import describe_environment
 from tests.learner_processes import RankProcesses
 from tests.learner_reference import (

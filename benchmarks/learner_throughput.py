@@ -100,7 +100,7 @@ def measure(
     from learners.rank import LearnerRank
     from learners.settings import StageSettings
     from tailor_rl.algorithms.aggregation import token_mean
-    from tailor_rl.config.schema import RLConfig, SFTConfig
+    from tailor_rl.config.learning import RLConfig, SFTConfig
 
     logging.set_verbosity_error()
     settings: dict[str, Any] = {"dtype": "float32", "micro_batch_tokens": max_tokens}

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rank_processes import PROJECT, in_ranks, random_student
+from tailor_rl.config.learning import LearnerConfig, LoRAConfig
 from tailor_rl.config.memory import RankMemory
-from tailor_rl.config.schema import LearnerConfig, LoRAConfig
 from tailor_rl.config.shape import read_shape, shape_of
 from tailor_rl.runs.environment import describe_environment
 
@@ -124,7 +124,7 @@ def measure(
     from learners.packing import Shard
     from learners.rank import LearnerRank
     from learners.settings import StageSettings
-    from tailor_rl.config.schema import RLConfig, SFTConfig
+    from tailor_rl.config.learning import RLConfig, SFTConfig
 
     before = _libraries()
     learner = LearnerRank(student=student, **settings, **common)

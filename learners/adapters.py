@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from tailor_rl.config.schema import LoRAConfig
+from tailor_rl.config.learning import LoRAConfig
 from tailor_rl.errors import ConfigError
 
 _ADAPTER = "default"  # peft's name for the only one

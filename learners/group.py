@@ -17,7 +17,7 @@ from learners.packing import Shard, shard_batch, split_batch
 from learners.settings import StageSettings
 from tailor_rl.algorithms.aggregation import token_mean
 from tailor_rl.config.algorithms import resolve_algorithm
-from tailor_rl.config.schema import RLConfig, SFTConfig
+from tailor_rl.config.learning import RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError, TailorError
 from tailor_rl.protocols import WeightChannel
 from tailor_rl.types import Batch, Scores, Update, WeightVersion

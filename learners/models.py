@@ -16,7 +16,7 @@ from learners.engine import Engine
 from learners.model_loading import Attention, DType, load_model, set_weights
 from learners.parameters import Weights
 from learners.settings import StageSettings
-from tailor_rl.config.schema import LoRAConfig
+from tailor_rl.config.learning import LoRAConfig
 from tailor_rl.seeds import derive_seed
 
 

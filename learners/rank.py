@@ -32,7 +32,7 @@ from learners.settings import PolicyLoss, StageSettings, sft_hooks
 from learners.sft_step import sft_step
 from learners.weight_sender import canary_tokens, make_bundle, next_token_logprobs, pack_all
 from tailor_rl.algorithms.schedules import learning_rate
-from tailor_rl.config.schema import LoRAConfig, RLConfig, SFTConfig
+from tailor_rl.config.learning import LoRAConfig, RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError
 from tailor_rl.types import WeightVersion
 from tailor_rl.weights import WeightBundle

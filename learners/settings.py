@@ -11,7 +11,7 @@ from tailor_rl.algorithms.algorithm import Algorithm
 from tailor_rl.algorithms.corrections import Preset
 from tailor_rl.algorithms.schedules import Schedule
 from tailor_rl.config.algorithms import resolve_algorithm, resolve_correction
-from tailor_rl.config.schema import RLConfig, SFTConfig
+from tailor_rl.config.learning import RLConfig, SFTConfig
 from tailor_rl.methods.find import sft_method
 from tailor_rl.methods.hooks import SFTMethod
 

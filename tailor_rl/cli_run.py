@@ -102,9 +102,9 @@ def prepare(request: Request) -> Prepared:
     from tailor_rl.config.student import check_student
     from tailor_rl.config.teachers import check_hosted_models
     from tailor_rl.graders.rewards import Rewards
-    from tailor_rl.protocols import HasNotes
     from tailor_rl.runs.environment import this_machine
     from tailor_rl.runs.folder import check_free, check_new
+    from tailor_rl.task_extras import HasNotes
     from tailor_rl.tasks.registry import load_task
 
     resolved = _resolve(request)

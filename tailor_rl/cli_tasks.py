@@ -16,7 +16,8 @@ from rapidfuzz import process
 from tailor_rl.config.load import TaskSource, parse_override, read_task
 from tailor_rl.errors import ConfigError, GradeError
 from tailor_rl.graders.rewards import CORRECT, Rewards
-from tailor_rl.protocols import HasAnswers, HasRewards, HasSizes, HasTraces, Task
+from tailor_rl.protocols import Task
+from tailor_rl.task_extras import HasAnswers, HasRewards, HasSizes, HasTraces
 from tailor_rl.tasks.registry import load_task
 from tailor_rl.types import Problem
 

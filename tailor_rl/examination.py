@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 
 from tailor_rl.config.schema import EvaluationConfig
 from tailor_rl.evaluation import Trace, examine_problems
-from tailor_rl.protocols import Grader, HasSizes, RolloutPool, Task
+from tailor_rl.protocols import Grader, RolloutPool, Task
 from tailor_rl.runs.evaluation_folder import EvaluationFolder
 from tailor_rl.stages.measure import NUM_TRACES
+from tailor_rl.task_extras import HasSizes
 from tailor_rl.types import ProblemResult, Sampling
 
 OnProgress = Callable[[str, int, int], None]  # split, problems done, problems

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tailor_rl.config.schema import RLConfig
+from tailor_rl.config.learning import RLConfig
 from tailor_rl.stages.lesson import Lesson
 from tailor_rl.types import (
     Batch,

@@ -7,22 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tailor_rl.config.learning import RLConfig, SFTConfig
 from tailor_rl.config.schema import (
     AttemptConfig,
     DemonstrationConfig,
     EvaluationConfig,
     PrimitiveConfig,
-    RLConfig,
     RunConfig,
-    SFTConfig,
     TaskConfig,
 )
 from tailor_rl.kit import Kit
 from tailor_rl.pipeline import tailor, train
 from tailor_rl.types import WeightVersion
+from tests.fake_journal import FakeJournal, Records
 from tests.fakes import (
     FakeGrader,
-    FakeJournal,
     FakeLearner,
     FakePool,
     FakeTask,
@@ -30,7 +29,6 @@ from tests.fakes import (
     FakeTokens,
     Fault,
     PurchaseBook,
-    Records,
 )
 
 

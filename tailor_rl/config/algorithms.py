@@ -19,7 +19,7 @@ from tailor_rl.algorithms.algorithm import (
 )
 from tailor_rl.algorithms.corrections import PRESETS, Bounds, Preset
 from tailor_rl.algorithms.losses import NO_CLIPS, Clips, unclipped
-from tailor_rl.config.schema import RLConfig
+from tailor_rl.config.learning import RLConfig
 from tailor_rl.errors import ConfigError
 from tailor_rl.plugins import load_attribute
 

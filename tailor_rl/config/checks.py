@@ -18,7 +18,8 @@ from tailor_rl.config.student import StudentFiles
 from tailor_rl.config.teachers import check_teachers
 from tailor_rl.errors import ConfigError
 from tailor_rl.methods.check import check_methods
-from tailor_rl.protocols import HasSizes, HasSlowGrades, Task, Tokens
+from tailor_rl.protocols import Task, Tokens
+from tailor_rl.task_extras import HasSizes, HasSlowGrades
 
 # vLLM raises positive temperatures below this to it: the learner would assume another one.
 _LOWEST_TEMPERATURE = 0.01

@@ -14,7 +14,8 @@ from tailor_rl.config.needs import (
 )
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import ConfigError
-from tailor_rl.protocols import HasTraces, HasVariedTraces, Task
+from tailor_rl.protocols import Task
+from tailor_rl.task_extras import HasTraces, HasVariedTraces
 
 
 def check_demonstrations(config: RunConfig) -> None:

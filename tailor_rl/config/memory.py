@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tailor_rl.config.algorithms import resolve_algorithm
-from tailor_rl.config.schema import LearnerConfig, RunConfig
+from tailor_rl.config.learning import LearnerConfig
+from tailor_rl.config.schema import RunConfig
 from tailor_rl.config.shape import Shape, read_shape
 from tailor_rl.errors import ConfigError
 from tailor_rl.runs.environment import Machine

@@ -8,7 +8,7 @@ from __future__ import annotations
 from tailor_rl.algorithms import estimators, kl, losses
 from tailor_rl.algorithms.algorithm import Algorithm
 from tailor_rl.config.algorithms import resolve_algorithm, resolve_correction
-from tailor_rl.config.schema import RLConfig
+from tailor_rl.config.learning import RLConfig
 from tailor_rl.errors import ConfigError
 
 _WITHIN_GROUPS = (

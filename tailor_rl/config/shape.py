@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tailor_rl.config.schema import LoRAConfig
+from tailor_rl.config.learning import LoRAConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from rapidfuzz import process
 
 from tailor_rl.errors import ConfigError, GradeError
 from tailor_rl.plugins import load_attribute
-from tailor_rl.protocols import HasRewards, Task
+from tailor_rl.protocols import Task
+from tailor_rl.task_extras import HasRewards
 from tailor_rl.types import Grade, Problem
 
 RewardFunction = Callable[[Problem, str], float]

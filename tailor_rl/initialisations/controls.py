@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from tailor_rl.concurrency import together
 from tailor_rl.kit import Kit
-from tailor_rl.protocols import Grader, HasAnswers
+from tailor_rl.protocols import Grader
+from tailor_rl.task_extras import HasAnswers
 from tailor_rl.types import Demonstration, Problem
 
 _DOT = " ."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tailor_rl.initialisations.rule_made import rule_made
 from tailor_rl.kit import Kit
-from tailor_rl.protocols import HasTraces
+from tailor_rl.task_extras import HasTraces
 from tailor_rl.types import Demonstration
 
 

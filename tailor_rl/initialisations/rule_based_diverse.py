@@ -9,8 +9,8 @@ from __future__ import annotations
 from tailor_rl.initialisations.rule_made import rule_made
 from tailor_rl.kit import Kit
 from tailor_rl.primitives.assign import deal
-from tailor_rl.protocols import HasVariedTraces
 from tailor_rl.seeds import derive_seed
+from tailor_rl.task_extras import HasVariedTraces
 from tailor_rl.types import Demonstration, Problem
 
 

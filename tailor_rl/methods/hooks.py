@@ -21,7 +21,7 @@ from tailor_rl.types import Batch, Demonstration, Draw, Group, Problem, Scores
 if TYPE_CHECKING:
     import torch
 
-    from tailor_rl.config.schema import RLConfig
+    from tailor_rl.config.learning import RLConfig
 
 
 class SFTMethod:

@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 
 from tailor_rl.batch import given_mask
-from tailor_rl.config.schema import RLConfig
+from tailor_rl.config.learning import RLConfig
 from tailor_rl.errors import ConfigError
 from tailor_rl.methods.hooks import Beginning, Mix, RLMethod
 from tailor_rl.seeds import derive_seed

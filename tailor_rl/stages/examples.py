@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tailor_rl.batch import collate_demonstrations
-from tailor_rl.config.schema import SFTConfig
+from tailor_rl.config.learning import SFTConfig
 from tailor_rl.methods.find import sft_method
 from tailor_rl.protocols import Learner, Tokens
 from tailor_rl.seeds import derive_seed

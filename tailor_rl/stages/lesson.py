@@ -19,7 +19,7 @@ from tailor_rl.algorithms.kl import adapted, penalties
 from tailor_rl.algorithms.rewards import soft_overlong_punishment
 from tailor_rl.batch import collate_demonstrations, collate_groups, joined, rows_of
 from tailor_rl.config.algorithms import resolve_algorithm
-from tailor_rl.config.schema import RLConfig
+from tailor_rl.config.learning import RLConfig
 from tailor_rl.errors import ConfigError
 from tailor_rl.methods.find import rl_method
 from tailor_rl.methods.hooks import Beginning, Mix

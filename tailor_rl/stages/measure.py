@@ -12,7 +12,8 @@ from tailor_rl.kit import Kit
 from tailor_rl.measures.behaviours import make_report
 from tailor_rl.measures.behaviours_table import as_record
 from tailor_rl.measures.forecast import report_name
-from tailor_rl.protocols import Grader, HasSizes, Journal, RolloutPool, Task
+from tailor_rl.protocols import Grader, Journal, RolloutPool, Task
+from tailor_rl.task_extras import HasSizes
 from tailor_rl.types import Evaluation, ProblemResult, Sampling, WeightVersion
 
 NUM_TRACES = 8  # problems of a split whose first sample is kept for people to read

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tailor_rl.config.schema import RunConfig
-from tailor_rl.protocols import HasSizes, Task
+from tailor_rl.protocols import Task
+from tailor_rl.task_extras import HasSizes
 from tailor_rl.types import Problem
 
 # RL takes train problems 0, 1, 2, ... The warm start takes its own where RL never gets to: else the

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tailor_rl.config.algorithms import resolve_algorithm
-from tailor_rl.config.schema import RLConfig
+from tailor_rl.config.learning import RLConfig
 from tailor_rl.errors import RunFolderError
 from tailor_rl.evaluation import trace
 from tailor_rl.kit import Kit

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tailor_rl.batch import collate_demonstrations
-from tailor_rl.config.schema import SFTConfig
+from tailor_rl.config.learning import SFTConfig
 from tailor_rl.errors import RunFolderError, TailorError
 from tailor_rl.kit import Kit
 from tailor_rl.protocols import Journal, Learner

@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from learners.checkpoint import SavedOptimizer, load_counters, save_model, save_optimizer
 from learners.group import LearnerGroup
-from tailor_rl.config.schema import RLConfig, SFTConfig
+from tailor_rl.config.learning import RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError
 from tailor_rl.types import Batch, Update
 from tests.learner_processes import RankProcesses

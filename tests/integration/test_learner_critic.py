@@ -12,7 +12,7 @@ import torch
 
 from learners.group import LearnerGroup
 from tailor_rl.batch import rows_of
-from tailor_rl.config.schema import RLConfig, SFTConfig
+from tailor_rl.config.learning import RLConfig, SFTConfig
 from tailor_rl.methods.hooks import Mix
 from tailor_rl.stages.lesson import Lesson
 from tailor_rl.types import Batch, Grade, Group, Problem, Rollout, Update

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from learners.group import LearnerGroup
-from tailor_rl.config.schema import LoRAConfig, RLConfig, SFTConfig
+from tailor_rl.config.learning import LoRAConfig, RLConfig, SFTConfig
 from tailor_rl.errors import TailorError
 from tailor_rl.types import Batch, Update
 from tailor_rl.weights import WeightBundle, unpack

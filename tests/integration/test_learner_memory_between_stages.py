@@ -16,7 +16,7 @@ from learners.models import Models
 from learners.packing import Shard, shard_batch
 from learners.settings import StageSettings
 from tailor_rl.algorithms.aggregation import token_mean
-from tailor_rl.config.schema import LoRAConfig, RLConfig, SFTConfig
+from tailor_rl.config.learning import LoRAConfig, RLConfig, SFTConfig
 from tests.learner_processes import RankProcesses
 from tests.learner_reference import make_batch
 

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from learners.group import LearnerGroup
-from tailor_rl.config.schema import RLConfig, SFTConfig
+from tailor_rl.config.learning import RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError
 from tailor_rl.methods.hooks import SFTMethod
 from tailor_rl.methods.uds import Uds

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from learners.group import LearnerGroup
-from tailor_rl.config.schema import RLConfig, SFTConfig
+from tailor_rl.config.learning import RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError
 from tests.learner_processes import RankProcesses
 from tests.learner_reference import make_batch, relative_difference

@@ -14,7 +14,7 @@ import torch
 from learners.group import LearnerGroup
 from learners.packing import split_batch
 from tailor_rl.batch import rows_of
-from tailor_rl.config.schema import RLConfig, SFTConfig
+from tailor_rl.config.learning import RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError
 from tailor_rl.types import Batch, Update
 from tailor_rl.weights import WeightBundle, unpack

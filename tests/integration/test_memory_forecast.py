@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from tailor_rl.config.learning import LearnerConfig
 from tailor_rl.config.memory import RankMemory
-from tailor_rl.config.schema import LearnerConfig
 from tailor_rl.config.shape import shape_of
 
 

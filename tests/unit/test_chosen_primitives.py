@@ -12,15 +12,8 @@ from tailor_rl.protocols import TeacherReply, TeacherRequest
 from tailor_rl.stages.primitives import chosen_primitives
 from tailor_rl.teachers.faults import BudgetSpent
 from tailor_rl.types import Primitive
-from tests.fakes import (
-    FakeGrader,
-    FakeJournal,
-    FakePool,
-    FakeTask,
-    FakeTeacher,
-    PurchaseBook,
-    Records,
-)
+from tests.fake_journal import FakeJournal, Records
+from tests.fakes import FakeGrader, FakePool, FakeTask, FakeTeacher, PurchaseBook
 from tests.lives import make_config
 
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailor_rl.graders.sandbox import sandbox_problem
-from tailor_rl.protocols import HasAnswers, HasRewards, HasSizes, HasTraces
+from tailor_rl.task_extras import HasAnswers, HasRewards, HasSizes, HasTraces
 from tailor_rl.tasks.code.answer import MAX_CODE_CHARS, fenced, fenced_code
 from tailor_rl.tasks.code.generated import draw, results, solution
 from tailor_rl.tasks.code.task import PythonCode

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from tailor_rl.cli_plan import plan_lines
+from tailor_rl.config.learning import LearnerConfig, LoRAConfig
 from tailor_rl.config.load import load_config
 from tailor_rl.config.machine import check_machine
 from tailor_rl.config.memory import CHUNK, FLOAT, RankMemory, rank_memory
-from tailor_rl.config.schema import LearnerConfig, LoRAConfig, RunConfig
+from tailor_rl.config.schema import RunConfig
 from tailor_rl.config.shape import Shape, read_shape
 from tailor_rl.config.shape import shape_of as shape_in
 from tailor_rl.errors import ConfigError

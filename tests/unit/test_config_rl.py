@@ -28,9 +28,9 @@ from tailor_rl.config.algorithms import (
     resolve_correction,
 )
 from tailor_rl.config.checks import check_options
+from tailor_rl.config.learning import RLConfig
 from tailor_rl.config.load import load_config
 from tailor_rl.config.rl import check_rl
-from tailor_rl.config.schema import RLConfig
 from tailor_rl.errors import ConfigError
 from tests.small_recipes import TWO_CORES, refused, write_recipe
 

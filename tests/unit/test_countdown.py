@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.task_checks_countdown import not_negative, reachable, whole_joins
-from tailor_rl.protocols import HasAnswers, HasRewards, HasTraces
+from tailor_rl.task_extras import HasAnswers, HasRewards, HasTraces
 from tailor_rl.tasks.countdown.expressions import SIGNS, read_expression
 from tailor_rl.tasks.countdown.puzzle import canonical
 from tailor_rl.tasks.countdown.search import evaluate, find

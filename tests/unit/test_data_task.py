@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tailor_rl.config.load import load_config
-from tailor_rl.protocols import HasAnswers, HasSizes, HasTraces
+from tailor_rl.task_extras import HasAnswers, HasSizes, HasTraces
 from tailor_rl.tasks.data.examples import normalised, without_numbers
 from tailor_rl.tasks.data.loading import data_task
 from tailor_rl.tasks.data.task import Data, SolvedData

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from tailor_rl.config.learning import SFTConfig
 from tailor_rl.config.load import load_config
-from tailor_rl.config.schema import SFTConfig
 from tailor_rl.methods.find import sft_method
 from tailor_rl.methods.hooks import SFTMethod
 from tailor_rl.seeds import derive_seed

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.task_checks_countdown import exact_joins, reachable
-from tailor_rl.protocols import HasAnswers, HasRewards, HasTraces
+from tailor_rl.task_extras import HasAnswers, HasRewards, HasTraces
 from tailor_rl.tasks.countdown.traces import Solver, Style
 from tailor_rl.tasks.countdown.wording import UnreadableProblem, read_problem
 from tailor_rl.tasks.general_points.cards import count, way_to_24

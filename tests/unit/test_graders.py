@@ -15,7 +15,7 @@ from tailor_rl.graders.counting import CountingGrader
 from tailor_rl.graders.pool import GraderPool
 from tailor_rl.graders.rewards import Rewards
 from tailor_rl.graders.sandbox import sandbox_problem
-from tailor_rl.protocols import HasAnswers
+from tailor_rl.task_extras import HasAnswers
 from tailor_rl.tasks.registry import load_task
 from tailor_rl.types import Grade, GradeFailure, Problem
 from tests.fakes import FakeGrader, FakeTask

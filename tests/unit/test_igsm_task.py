@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from benchmarks.task_checks_igsm import evaluate, read_text
-from tailor_rl.protocols import HasAnswers, HasRewards, HasTraces, Task
+from tailor_rl.protocols import Task
+from tailor_rl.task_extras import HasAnswers, HasRewards, HasTraces
 from tailor_rl.tasks.igsm.generate import MAX_ANSWER, draw_draft
 from tailor_rl.tasks.igsm.task import IGSM, PRESETS
 

@@ -13,7 +13,8 @@ from tailor_rl.initialisations import INITIALISATIONS, find_initialisation
 from tailor_rl.primitives.select import NotEnoughPrimitives
 from tailor_rl.teachers.prompts import Prompts
 from tailor_rl.types import Demonstration, Problem
-from tests.fakes import FakeJournal, FakeTask, Fault, Killed
+from tests.fake_journal import FakeJournal
+from tests.fakes import FakeTask, Fault, Killed
 from tests.lives import Life, make_config
 
 OURS = ("tailor", "one_primitive", "paired_primitives", "shuffled_primitives")

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from tailor_rl.errors import ConfigError
-from tailor_rl.protocols import HasSizes
+from tailor_rl.task_extras import HasSizes
 from tailor_rl.tasks.knights.puzzle import PLAIN, Puzzle, fingerprint, generate
 from tailor_rl.tasks.knights.statements import words
 from tailor_rl.tasks.knights.task import KnightsKnaves

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.task_checks_knights import AXES, canonical, check, faults_in, solve_english
-from tailor_rl.protocols import HasAnswers, HasRewards, HasSizes, HasTraces
+from tailor_rl.task_extras import HasAnswers, HasRewards, HasSizes, HasTraces
 from tailor_rl.tasks.knights.puzzle import fingerprint, generate, only_solution, solutions
 from tailor_rl.tasks.knights.statements import holds, knight_tables, truth_table
 from tailor_rl.tasks.knights.task import KnightsKnaves

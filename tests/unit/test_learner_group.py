@@ -16,7 +16,7 @@ from learners.packing import Shard
 from learners.settings import StageSettings
 from tailor_rl.algorithms.algorithm import AGGREGATIONS
 from tailor_rl.config.algorithms import resolve_algorithm
-from tailor_rl.config.schema import RLConfig, SFTConfig
+from tailor_rl.config.learning import RLConfig, SFTConfig
 from tailor_rl.errors import LearnerError
 from tailor_rl.types import Batch, WeightVersion
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from learners.packing import Shard, fill_in, micro_batches, shard_batch, split_batch
 from tailor_rl.algorithms.aggregation import token_mean
 from tailor_rl.chat import ChatTokens
-from tailor_rl.protocols import HasTraces
+from tailor_rl.task_extras import HasTraces
 from tailor_rl.tasks.registry import load_task
 from tailor_rl.types import Batch
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from learners.packing import split_batch
-from tailor_rl.config.schema import RLConfig
+from tailor_rl.config.learning import RLConfig
 from tailor_rl.errors import ConfigError
 from tailor_rl.methods.hooks import Mix
 from tailor_rl.stages.lesson import Lesson
 from tailor_rl.stages.reinforce import StepRecord
-from tests.fakes import FakeJournal, FakeTokens, Records
+from tests.fake_journal import FakeJournal, Records
+from tests.fakes import FakeTokens
 from tests.lesson_fakes import RecordingLearner, make_group, make_lesson
 
 POLICY, SUPERVISED = Mix(), Mix(policy=0.0, supervised=1.0)

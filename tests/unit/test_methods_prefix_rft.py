@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tailor_rl.batch import collate_groups
-from tailor_rl.config.schema import RLConfig
+from tailor_rl.config.learning import RLConfig
 from tailor_rl.errors import ConfigError
 from tailor_rl.methods.find import rl_method
 from tailor_rl.methods.hooks import Beginning, Mix

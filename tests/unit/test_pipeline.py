@@ -19,9 +19,9 @@ from tailor_rl.runs.journal import RunJournal
 from tailor_rl.screen import PlainScreen
 from tailor_rl.summary import read_rows
 from tailor_rl.types import Demonstration, Problem, WeightVersion
+from tests.fake_journal import FakeJournal
 from tests.fakes import (
     FakeGrader,
-    FakeJournal,
     FakeLearner,
     FakePool,
     FakeTask,

@@ -12,7 +12,7 @@ from learners.forward import TrainedTokens
 from learners.packing import Shard
 from learners.policy_step import _loss
 from learners.settings import PolicyLoss
-from tailor_rl.config.schema import RLConfig
+from tailor_rl.config.learning import RLConfig
 
 MASK = np.array([[0, 1, 1], [0, 1, 0], [0, 1, 1]], dtype=np.bool_)
 LOGPROBS = torch.tensor([-1.0, -2.0, -0.5, -3.0, -0.25])

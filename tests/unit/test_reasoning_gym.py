@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailor_rl.config.load import load_config
-from tailor_rl.protocols import HasAnswers, HasRewards
+from tailor_rl.task_extras import HasAnswers, HasRewards
 from tailor_rl.tasks.gym.guards import evaluates_unguarded, may_be_scored
 from tailor_rl.tasks.gym.library import Item, Library, plain
 from tailor_rl.tasks.gym.task import ReasoningGym, _content

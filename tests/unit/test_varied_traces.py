@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from tailor_rl.protocols import HasVariedTraces
+from tailor_rl.task_extras import HasVariedTraces
 from tailor_rl.tasks.countdown.task import Countdown
 from tailor_rl.tasks.countdown.task import given as countdown_of
 from tailor_rl.tasks.countdown.traces import Solver as CountdownSolver

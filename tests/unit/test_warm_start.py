@@ -22,9 +22,9 @@ from tailor_rl.stages.best import lowest_loss_step, most_accurate_step
 from tailor_rl.stages.measure import examiner_of
 from tailor_rl.stages.warm_start import set_aside, warm_start
 from tailor_rl.types import Batch, Demonstration, Evaluation, WeightVersion
+from tests.fake_journal import FakeJournal, Records
 from tests.fakes import (
     FakeGrader,
-    FakeJournal,
     FakeLearner,
     FakePool,
     FakeTask,
@@ -32,7 +32,6 @@ from tests.fakes import (
     FakeTokens,
     Fault,
     Killed,
-    Records,
 )
 from tests.lives import Life, make_config, untimed
 
