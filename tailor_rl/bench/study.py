@@ -160,7 +160,8 @@ def _faults(study: Study) -> Iterable[str]:
     for trend in study.trends:
         for arm in trend.arms:
             yield from _unknown(arm, study.arms, "arm")
-    for planned in (*study.comparisons, *study.trends):
+    planned_ones: tuple[Comparison | Trend, ...] = (*study.comparisons, *study.trends)
+    for planned in planned_ones:
         if planned.setting != ALL:
             yield from _unknown(planned.setting, settings, "setting")
         if planned.figure not in CURVE_FIGURES and not _FIGURE.fullmatch(planned.figure):

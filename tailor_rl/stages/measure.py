@@ -85,7 +85,9 @@ class Examiner:
         self._journal.write(name, [*(row for row in kept if row.split != split), *rows])
 
     async def validate(self, weights: WeightVersion, *, step: int) -> None:
-        """One point of the learning curve, if `step` is one at which it is measured."""
+        """One point of the learning curve, if `step` is one at which it is measured; an answer to
+        each problem goes to samples/validation-STEP.jsonl, to see what the policy came to write.
+        """
         if self._cfg.every and step % self._cfg.every == 0:
             await self.accuracy(weights, stage="rl", step=step)
 
@@ -98,11 +100,12 @@ class Examiner:
         answers: list[Trace] = []
         results = await self._results("rl", "validation", step=0, on_trace=answers.append)
         self._write(results, weights)
+        answers = self._keep(answers, step=0)
         k = self._cfg.samples_per_problem
         if k > 1 and any(len(result.correct) >= k for result in results):
             report = make_report(
                 [replace(result, stage=stage) for result in results],
-                sorted(answers, key=lambda answer: answer.problem_id),
+                answers,
                 subject=stage,
                 k=k,
                 temperature=self._cfg.temperature,
@@ -112,9 +115,18 @@ class Examiner:
 
     async def accuracy(self, weights: WeightVersion, *, stage: str, step: int) -> float:
         """The accuracy on validation, which is written down too."""
-        results = await self._results(stage, "validation", step=step, on_trace=None)
+        answers: list[Trace] = []
+        results = await self._results(stage, "validation", step=step, on_trace=answers.append)
         rows = self._write(results, weights)
+        if stage == "rl":
+            self._keep(answers, step=step)
         return next(row.value for row in rows if row.metric == "accuracy")
+
+    def _keep(self, answers: list[Trace], *, step: int) -> list[Trace]:
+        """In the order of the problems, not in that in which they were ready."""
+        answers = sorted(answers, key=lambda answer: answer.problem_id)
+        self._journal.write(f"samples/validation-{step:06d}", answers)
+        return answers
 
     def _write(self, results: list[ProblemResult], weights: WeightVersion) -> list[Evaluation]:
         rows = self._tabulate(results, weights)

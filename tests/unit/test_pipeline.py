@@ -64,6 +64,10 @@ def test_a_run_measures_base_sft_and_rl_and_leaves_everything_behind(tmp_path: P
     assert set(life.records.finished) == set(life.records.started)
     assert {row["split"] for row in life.rows("samples/eval-rl")} == {"test", "ood/large"}
     assert {row["step"] for row in life.rows("samples/step-000001")} == {1}
+    for step in (0, 2, 4):
+        answers = life.rows(f"samples/validation-{step:06d}")
+        asked = [f"addition:validation:{i}" for i in range(2)]
+        assert [(row["step"], row["problem_id"]) for row in answers] == [(step, p) for p in asked]
 
 
 def test_the_last_partial_batch_is_trained_on_and_every_epoch_sees_every_demonstration(
