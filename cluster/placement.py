@@ -118,7 +118,7 @@ def _cpus(threads: int, gpus: float) -> float:
 
 def check_fits(plan: Plan, nodes: Sequence[Node]) -> None:
     """Raise ConfigError, with the arithmetic and a setting that fits, unless the plan fits."""
-    if _fits(plan, nodes):
+    if _fits(plan.shares, nodes):
         return
     kinds = ("gpus", "cpus") if plan.gpus else ("cpus",)
     total_cpus, total_gpus = sum(n.cpus for n in nodes), sum(n.gpus for n in nodes)
@@ -130,10 +130,18 @@ def check_fits(plan: Plan, nodes: Sequence[Node]) -> None:
     raise ConfigError(f"{needs}; {has}; {_advice(plan, nodes)}")
 
 
-def _fits(plan: Plan, nodes: Sequence[Node]) -> bool:
+def runs_that_fit(plan: Plan, nodes: Sequence[Node], *, most: int) -> int:
+    """How many runs of this plan have room at the same time, up to `most`; at least 1, since one
+    for which there is no room says so itself.
+    """
+    fitting = (num for num in range(most, 1, -1) if _fits(plan.shares * num, nodes))
+    return next(fitting, 1)
+
+
+def _fits(shares: Sequence[Share], nodes: Sequence[Node]) -> bool:
     """First fit, the biggest first."""
     free = [[node.gpus, node.cpus] for node in nodes]
-    for share in sorted(plan.shares, key=lambda share: (share.gpus, share.cpus), reverse=True):
+    for share in sorted(shares, key=lambda share: (share.gpus, share.cpus), reverse=True):
         # 1e-9: halves and tenths of a CPU add up to a little more than their sum
         room = (n for n in free if n[0] + 1e-9 >= share.gpus and n[1] + 1e-9 >= share.cpus)
         node = next(room, None)
@@ -166,7 +174,7 @@ def _count(number: float, unit: str) -> str:
 def _advice(plan: Plan, nodes: Sequence[Node]) -> str:
     """The largest smaller run that fits: first fewer ranks, then fewer engines too."""
     for smaller in _smaller(plan):
-        if _fits(smaller, nodes):
+        if _fits(smaller.shares, nodes):
             old, new = _settings(plan), _settings(smaller)
             changes = [f"{key}={num}" for key, num in new.items() if num != old[key]]
             return f"set {' '.join(changes)}, or add machines"

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from tailor_rl import cli_dataset, cli_examine, cli_export, cli_primitives, cli_run
+from tailor_rl import cli_bench, cli_dataset, cli_examine, cli_export, cli_primitives, cli_run
 from tailor_rl.cli_words import (
     RUNS_DIR,
     ConfigArgument,
@@ -101,11 +101,70 @@ def demonstrate(
 
 
 @app.command()
-def report(run: RunArgument, runs_dir: RunsDirOption = RUNS_DIR) -> None:
-    """Write report.html of a run from its folder, and print where it is."""
+def bench(
+    config: Annotated[str, typer.Argument(metavar="STUDY", help="a study (.toml)")],
+    overrides: OverridesArgument = None,
+    name: Annotated[
+        str | None, typer.Option(help="of the study's folder; default: of STUDY")
+    ] = None,
+    runs_dir: RunsDirOption = RUNS_DIR,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="check every cell, show them and their cost")
+    ] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="CELL", help="these cells alone, such as '*-seed-1'")
+    ] = None,
+    at_once: Annotated[
+        int | None, typer.Option(min=1, help="cells side by side; default: as many as fit")
+    ] = None,
+    reuse: Annotated[
+        list[str] | None, typer.Option(metavar="STUDY", help="a folder to take equal cells from")
+    ] = None,
+    mixed_versions: Annotated[
+        bool, typer.Option("--mixed-versions", help="allow cells made by different versions")
+    ] = False,
+    plain: PlainOption = False,
+) -> None:
+    """A study: initialisations x tasks x students x algorithms x seeds, with error bars.
+
+    The same command goes on after a kill, and adds what STUDY came to name.
+    """
+    request = cli_bench.make_request(
+        config,
+        overrides or (),
+        name=name,
+        runs_dir=runs_dir,
+        only=only or (),
+        reuse=reuse or (),
+        at_once=at_once,
+        mixed_versions=mixed_versions,
+        command=sys.argv,
+    )
+    prepared = cli_bench.prepare(request)
+    if dry_run:
+        cli_bench.print_plan(prepared)
+        return
+    with checkout():
+        from cluster.room import runs_at_once
+    cli_bench.execute(prepared, runs_at_once, plain=plain)
+
+
+@app.command()
+def report(
+    run: RunArgument,
+    runs_dir: RunsDirOption = RUNS_DIR,
+    mixed_versions: Annotated[
+        bool, typer.Option("--mixed-versions", help="of a study: of cells of different versions")
+    ] = False,
+) -> None:
+    """Write report.html of a run, or of a study, from its folder, and print where it is."""
+    from tailor_rl.bench.folder import is_study
     from tailor_rl.runs.folder import read_run_config
 
     path = cli_run.find_run(run, runs_dir)
+    if is_study(path):
+        cli_bench.publish(path, mixed_versions=mixed_versions)
+        return
     read_run_config(path)  # a missing run is said before seconds of imports
     from tailor_rl.report import write_report
 

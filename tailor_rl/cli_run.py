@@ -96,25 +96,35 @@ def find_run(run: str, runs_dir: Path) -> Path:
 
 def prepare(request: Request) -> Prepared:
     """Every check that needs no cluster, cheap ones first. Raises ConfigError or RunFolderError."""
-    from tailor_rl.config import checks
-    from tailor_rl.config.demonstrations import check_initialisation, check_sources
     from tailor_rl.config.paths import search_folders
-    from tailor_rl.config.student import check_student
-    from tailor_rl.config.teachers import check_hosted_models
-    from tailor_rl.graders.rewards import Rewards
-    from tailor_rl.runs.environment import this_machine
     from tailor_rl.runs.folder import check_free, check_new
-    from tailor_rl.task_extras import HasNotes
-    from tailor_rl.tasks.registry import load_task
 
     resolved = _resolve(request)
-    config = resolved.config
     if request.resume is None:
         check_new(request.runs_dir, request.name)
     else:
         check_free(request.resume)
-    checks.check_options(config)
     searched = search_folders(Path(resolved.provenance.file).parent)
+    task, machine, notes = check_recipe(resolved.config, searched)
+    return Prepared(request, resolved, task, machine, notes)
+
+
+def check_recipe(
+    config: RunConfig, searched: tuple[Path, ...]
+) -> tuple[Task, Machine | None, tuple[str, ...]]:
+    """Every check of a recipe that needs neither a cluster nor a run folder; the task, the machine
+    if it is this one, and notes for the user. `searched` are the folders of relative paths.
+    """
+    from tailor_rl.config import checks
+    from tailor_rl.config.demonstrations import check_initialisation, check_sources
+    from tailor_rl.config.student import check_student
+    from tailor_rl.config.teachers import check_hosted_models
+    from tailor_rl.graders.rewards import Rewards
+    from tailor_rl.runs.environment import this_machine
+    from tailor_rl.task_extras import HasNotes
+    from tailor_rl.tasks.registry import load_task
+
+    checks.check_options(config)
     student = check_student(config.student, searched)
     checks.check_positions(config, student)
     notes = check_hosted_models(config, searched)
@@ -134,7 +144,7 @@ def prepare(request: Request) -> Prepared:
         from tailor_rl.chat import ChatTokens  # takes seconds to import: last
 
         checks.check_lengths(config, task, ChatTokens(student.folder))
-    return Prepared(request, resolved, task, machine, notes)
+    return task, machine, notes
 
 
 def _resolve(request: Request) -> ResolvedConfig:

@@ -35,7 +35,7 @@ def example_study(
 ) -> Study:
     """Compares tailor with each other arm, with one claim and one trend, unless `changes` say."""
     arms = list(ARMS)[:num_arms]
-    comparisons = [{"arm": "tailor", "against": arm} for arm in arms[1:]]
+    comparisons: list[dict[str, Any]] = [{"arm": "tailor", "against": a} for a in arms[1:]]
     if comparisons:
         claim = {"claim": "tailor is 15 to 30 points over rule_based", "low": 0.15, "high": 0.3}
         comparisons[0] |= claim
@@ -144,6 +144,13 @@ def _figures(
             accuracy = max(0.0, value * (1 - 0.3 * i) + float(rng.normal(0, 0.01)))
             figures[f"{stage} {split} pass@1"] = accuracy
             figures[f"{stage} {split} pass@8"] = min(1.0, 0.35 + accuracy)
+        for metric in ("pass@1", "pass@8") if ood else ():
+            axes = [figures[f"{stage} {split} {metric}"] for split in OOD]
+            figures[f"{stage} ood {metric}"] = sum(axes) / len(axes)
+    before = "sft" if sft else "base"
+    for name in [name for name in figures if name.startswith("rl ")]:
+        rest = name.removeprefix("rl ")
+        figures[f"gain {rest}"] = figures[name] - figures[f"{before} {rest}"]
     return figures
 
 

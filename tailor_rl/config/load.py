@@ -93,6 +93,18 @@ def resolve_config(
     return ResolvedConfig(load_config(file, overrides), provenance)
 
 
+def compose_config(
+    file: Path, layers: Sequence[Mapping[str, Any]], overrides: Sequence[str], *, source: Path
+) -> RunConfig:
+    """The recipe in `file` with parts of recipes laid over it, in order, then the overrides.
+    Relative paths are looked for beside `file` first, then beside `source`, where the layers stand.
+    """
+    table = read_toml(file)
+    for layer in layers:
+        table = _laid_over(table, layer)
+    return with_paths(_with_overrides(table, overrides, file), source.parent)
+
+
 def override_config(config: RunConfig, overrides: Sequence[str], *, source: Path) -> RunConfig:
     """A recipe that was resolved before (`source` is its config.json), with overrides on top."""
     return _with_overrides(config.model_dump(mode="json", exclude_none=True), overrides, source)
@@ -153,10 +165,13 @@ def read_toml(file: Path, *, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     below, seen = file.parent / base, (*seen, file.resolve())
     if below.resolve() in seen:
         raise ConfigError(f"{file} extends {base}, which extends it in turn: leave one of them out")
-    under = read_toml(below, seen=seen)
-    if isinstance(task := table.get("task"), dict) and "name" in task:
-        under.pop("task", None)  # another task has other options
-    return _merged(under, table)
+    return _laid_over(read_toml(below, seen=seen), table)
+
+
+def _laid_over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(task := above.get("task"), dict) and "name" in task:
+        below.pop("task", None)  # another task has other options
+    return _merged(below, copy.deepcopy(above))
 
 
 def _merged(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,22 +92,38 @@ def smoothing_reach(series: Series) -> int:
     return 0 if series.measured or num < SMOOTHED_FROM else max(2, num // 30)
 
 
-class _Frame:
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A drawing and its margins, in its own units; the data fall inside the margins."""
+
+    width: float = WIDTH
+    height: float = HEIGHT
+    left: float = LEFT
+    right: float = RIGHT
+    top: float = TOP
+    bottom: float = BOTTOM
+
+
+class Frame:
     """Where data fall on the drawing: a linear scale on each axis."""
 
-    def __init__(self, x_range: tuple[float, float], y_ticks: Sequence[float]) -> None:
+    def __init__(
+        self, x_range: tuple[float, float], y_ticks: Sequence[float], box: Box | None = None
+    ) -> None:
+        self.box = box or Box()
         self._x0, self._x1 = x_range
         if self._x1 <= self._x0:  # a single point stands in the middle
             self._x0, self._x1 = self._x0 - 0.5, self._x0 + 0.5
         self._y0, self._y1 = y_ticks[0], y_ticks[-1]
 
     def x(self, value: float) -> float:
-        span = WIDTH - LEFT - RIGHT
-        return round(LEFT + span * (value - self._x0) / (self._x1 - self._x0), 1)
+        span = self.box.width - self.box.left - self.box.right
+        return round(self.box.left + span * (value - self._x0) / (self._x1 - self._x0), 1)
 
     def y(self, value: float) -> float:
-        span = HEIGHT - TOP - BOTTOM
-        return round(HEIGHT - BOTTOM - span * (value - self._y0) / (self._y1 - self._y0), 1)
+        span = self.box.height - self.box.top - self.box.bottom
+        share = (value - self._y0) / (self._y1 - self._y0)
+        return round(self.box.height - self.box.bottom - span * share, 1)
 
     def path(self, points: Sequence[Point]) -> str:
         return " ".join(f"{self.x(p.x)},{self.y(p.y)}" for p in points)
@@ -120,45 +136,55 @@ def line_chart(title: str, series: Sequence[Series], *, x_label: str, percent: b
     lows = [p.y for p in drawn] + [p.low for p in drawn if p.low is not None]
     y_ticks = ticks(min(0.0, *lows), max(heights))
     x_range = (min(0.0, *(p.x for p in drawn)), max(p.x for p in drawn))
-    frame = _Frame(x_range, y_ticks)
-    parts = [_y_axis(frame, y_ticks, share if percent else count), _x_axis(frame, x_range, x_label)]
+    frame = Frame(x_range, y_ticks)
+    parts = [y_axis(frame, y_ticks, share if percent else count), x_axis(frame, x_range, x_label)]
     parts += [_drawn_series(frame, s, f"s{i}", percent) for i, s in enumerate(series)]
     last = "; ".join(f"{s.label}: {s.drawable()[-1].y:.4g}" for s in series if s.drawable())
-    return _svg(f"{title} against {x_label}. At the end {last}.", HEIGHT, parts)
+    return svg(f"{title} against {x_label}. At the end {last}.", HEIGHT, parts)
 
 
-def _svg(description: str, height: int, parts: Sequence[str]) -> Markup:
-    opening = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-        WIDTH, height, description
+def svg(
+    description: str, height: float, parts: Sequence[str], *, width: float = WIDTH, css: str = ""
+) -> Markup:
+    """An SVG element around `parts`, which are markup; the description is escaped."""
+    opening = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}"{}>').format(
+        width, height, description, Markup(' class="{}"').format(css) if css else ""
     )
     return opening + Markup("".join(parts)) + Markup("</svg>")
 
 
-def _y_axis(frame: _Frame, values: Sequence[float], text: Callable[[float], str]) -> str:
+def y_axis(frame: Frame, values: Sequence[float], text: Callable[[float], str]) -> str:
+    """A line and a label for each value."""
+    left, right = frame.box.left, frame.box.width - frame.box.right
     parts = []
     for value in values:
         y = frame.y(value)
         css = "zero" if value == 0 else "grid"
-        parts.append(f'<line class="{css}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
-        label = f'<text class="tick" x="{LEFT - 8}" y="{y + 3.5}" text-anchor="end">'
+        parts.append(f'<line class="{css}" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>')
+        label = f'<text class="tick" x="{left - 8}" y="{y + 3.5}" text-anchor="end">'
         parts.append(f"{label}{escape(text(value))}</text>")
     return "".join(parts)
 
 
-def _x_axis(frame: _Frame, x_range: tuple[float, float], label: str) -> str:
+def x_axis(
+    frame: Frame,
+    x_range: tuple[float, float],
+    label: str,
+    text: Callable[[float], str] = count,
+) -> str:
+    """Round numbers within the range, and what they count."""
     low, high = x_range
+    box = frame.box
     values = [v for v in ticks(low, high, most=5) if low <= v <= high] if high > low else [low]
-    parts = [
-        f'<text class="tick" x="{frame.x(v)}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">'
-        f"{escape(count(v))}</text>"
-        for v in values
-    ]
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    place = f'x="{middle}" y="{HEIGHT - 4}" text-anchor="middle"'
+    y = box.height - box.bottom + 16
+    opening = '<text class="tick" text-anchor="middle"'
+    parts = [f'{opening} x="{frame.x(v)}" y="{y}">{escape(text(v))}</text>' for v in values]
+    middle = (box.left + box.width - box.right) / 2
+    place = f'x="{middle}" y="{box.height - 4}" text-anchor="middle"'
     return "".join(parts) + f'<text class="axis" {place}>{escape(label)}</text>'
 
 
-def _drawn_series(frame: _Frame, series: Series, css: str, percent: bool) -> str:
+def _drawn_series(frame: Frame, series: Series, css: str, percent: bool) -> str:
     points = series.drawable()
     if not points:
         return ""
@@ -182,7 +208,7 @@ def _drawn_series(frame: _Frame, series: Series, css: str, percent: bool) -> str
     return "".join(parts)
 
 
-def _marker(frame: _Frame, label: str, point: Point, css: str, percent: bool) -> str:
+def _marker(frame: Frame, label: str, point: Point, css: str, percent: bool) -> str:
     said = f"{100 * point.y:.1f} %" if percent else f"{point.y:.4g}"
     if percent and point.low is not None and point.high is not None:
         said += f" [{100 * point.low:.1f}, {100 * point.high:.1f}]"
@@ -217,7 +243,7 @@ def interval_chart(title: str, rows: Sequence[tuple[str, Sequence[Dot]]], *, top
         parts.append(f'<text class="row" x="0" y="{y + 4}">{escape(label)}</text>')
         for j, dot in enumerate(dots):
             parts.append(_interval(dot, x, y + 6 * (2 * j - len(dots) + 1), css))
-    return _svg(title, height, parts)
+    return svg(title, height, parts)
 
 
 def _interval(dot: Dot, x: Callable[[float], float], y: float, css: str) -> str:

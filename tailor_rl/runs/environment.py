@@ -5,6 +5,7 @@ Imports none of the packages that it names.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -21,6 +22,9 @@ _PACKAGES = (
     "datasets", "numpy", "httpx", "pydantic",
 )  # fmt: skip
 _GIT_TIMEOUT_S = 10
+_CODE = ("tailor_rl", "actors", "learners", "cluster")
+# What shows, asks for or compares runs, and changes none.
+_NO_CODE = ("tailor_rl/bench/", "tailor_rl/report/", "tailor_rl/cli")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,23 @@ def describe_environment() -> dict[str, Any]:
         "memory_gib": machine.memory_gib,
         "packages": _package_versions(),
         "git": git_state(PROJECT_ROOT),
+        "code": code_hash(PROJECT_ROOT),
     }
+
+
+def code_hash(root: Path) -> str:
+    """Of every file of the project that can change what a run does: the same code has the same hash
+    whatever its commit, and with or without git.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for package in _CODE:
+        for path in sorted((root / package).rglob("*")):
+            name = path.relative_to(root).as_posix()
+            if path.is_file() and "__pycache__" not in name and not name.startswith(_NO_CODE):
+                digest.update(
+                    f"{name}\0{hashlib.blake2b(path.read_bytes()).hexdigest()}\n".encode()
+                )
+    return digest.hexdigest()
 
 
 def _package_versions() -> dict[str, str]:

@@ -126,7 +126,8 @@ class StepRecord:
     of rollouts whose beginning was given, which are not in `reward`), `ungraded` (rollouts set
     aside), `informative` (their share), `response_tokens`, `response_tokens_max`, `truncated`
     (share), `lag` and `lag_max` (weight versions), `seconds_rollout` (waiting), `seconds_learn`,
-    `seconds_sync`, `tokens_per_s` (generated, over the whole step), and the totals so far:
+    `seconds_sync`, `seconds` and `tokens_per_s` (generated) of the whole step, `learner_tokens`
+    (that went through the learner, prompts included), and the totals so far:
     `spent_groups`, `spent_rollouts`, `spent_tokens`.
 
     Of the update: what the learner says of it (`merge_policy` in learners/metrics.py), with
@@ -182,6 +183,7 @@ class StepRecord:
 
     def learned(self, learnt: Learnt) -> None:
         self._journal.spend("rl", {"learner_tokens": learnt.tokens})
+        self._metrics["learner_tokens"] = learnt.tokens
         for note in learnt.notes:
             self._journal.log(note)
         # How fast the learner is by itself must not be read as the speed of the whole step.
@@ -191,6 +193,7 @@ class StepRecord:
     def write(self, generated: Sequence[Group]) -> None:
         seconds = time.monotonic() - self._began
         tokens = sum(rollout.num_drawn for group in generated for rollout in group.generated)
+        self._metrics["seconds"] = seconds
         self._metrics["tokens_per_s"] = tokens / max(seconds, 1e-9)
         self._journal.metrics("rl", self._step, self._metrics)
 

@@ -1,0 +1,176 @@
+"""The figures of each arm on its own: after each stage, against what was spent, step by step.
+
+Knows nothing about comparisons between arms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from scipy import stats
+
+from tailor_rl.bench.accounts import Cells
+from tailor_rl.bench.estimates import Band, Estimate, aggregate, curve_band, performance_profile
+from tailor_rl.bench.figures import SPENT, CellFigures, Measured
+from tailor_rl.bench.findings import BandCurve, BandPoint, FinalFigure, Profile, TrainingCurve
+from tailor_rl.bench.paired import student_mean
+from tailor_rl.bench.study import ALL, CURVE_FIGURES
+from tailor_rl.seeds import derive_seed
+
+# An optimizer step of SFT is not one of RL, so steps have no total; tokens of the teacher belong
+# only to a total.
+TOTAL_SPENT = ("rollouts", "generated_tokens", "learner_tokens", "seconds", "all_tokens")
+PROFILED = "rl test pass@1"
+STAGES = ("base", "sft", "rl", "gain")
+Scores = Mapping[str, Mapping[int, float]]  # setting -> seed -> figure
+
+
+def scores_of(grouped: Cells, arm: str, figure: str, settings: Sequence[str]) -> Scores:
+    """Settings and seeds in which the arm has the figure."""
+    found: dict[str, dict[int, float]] = {}
+    for setting in settings:
+        for cell in grouped.get((setting, arm), ()):
+            if (value := cell.figures.get(figure)) is not None:
+                found.setdefault(setting, {})[cell.seed] = value
+    return found
+
+
+def figure_names(cells: Sequence[CellFigures]) -> list[str]:
+    """All that was measured: in distribution, the mean over ood axes, each axis; by metric and
+    stage; then figures of the curve.
+    """
+    measured = {name for cell in cells for name in cell.figures}
+    parts = [name.split(" ") for name in measured if name not in CURVE_FIGURES]
+    splits = sorted({split for _, split, _ in parts}, key=_split_order)
+    metrics = sorted({metric for _, _, metric in parts}, key=_metric_order)
+    names = [f"{st} {split} {metric}" for split in splits for metric in metrics for st in STAGES]
+    return [name for name in (*names, *CURVE_FIGURES) if name in measured]
+
+
+def _split_order(split: str) -> tuple[int, str]:
+    known = ("test", "ood")
+    return (known.index(split), "") if split in known else (len(known), split)
+
+
+def _metric_order(metric: str) -> tuple[int, int]:
+    number = metric.removeprefix("pass@")
+    return (0, int(number)) if number.isdigit() else (1, 0)
+
+
+def common_settings(grouped: Cells, settings: Sequence[str]) -> list[str]:
+    """Those in which every arm has a run: only over these are arms' means of one kind."""
+    arms = {arm for _, arm in grouped}
+    return [each for each in settings if all((each, arm) in grouped for arm in arms)]
+
+
+def make_figures(
+    grouped: Cells, settings: Sequence[str], arms: Sequence[str], *, num_resamples: int
+) -> Iterator[FinalFigure]:
+    """For each setting, and over the common ones where these are several."""
+    names = figure_names([cell for cells in grouped.values() for cell in cells])
+    common = common_settings(grouped, settings)
+    views = [(each, [each]) for each in settings if each != ALL or len(settings) == 1]
+    if len(common) > 1:
+        views.append((ALL, common))
+    for label, within in views:
+        for arm in arms:
+            for name in names:
+                scores = scores_of(grouped, arm, name, within)
+                if len(scores) < len(within):
+                    continue
+                runs = {setting: list(by_seed.values()) for setting, by_seed in scores.items()}
+                seed = derive_seed(0, "figures", label, arm, name)
+                iqm = aggregate(runs, "iqm", seed=seed, num_resamples=num_resamples)
+                mean = mean_of(scores)
+                assert mean is not None, (label, arm, name)
+                yield FinalFigure(label, arm, name, mean, iqm)
+
+
+def make_profiles(
+    grouped: Cells, settings: Sequence[str], arms: Sequence[str]
+) -> Iterator[Profile]:
+    """Performance profiles of PROFILED, on a grid of 2 points."""
+    taus = [i / 50 for i in range(51)]
+    common = common_settings(grouped, settings)
+    for arm in arms if common else ():
+        scores = scores_of(grouped, arm, PROFILED, common)
+        if scores and len(scores) == len(common):
+            runs = {setting: list(by_seed.values()) for setting, by_seed in scores.items()}
+            band = performance_profile(runs, taus, seed=derive_seed(0, "profile", arm))
+            yield Profile(arm, PROFILED, band.num_runs, _banded(band))
+
+
+def mean_of(scores: Scores) -> Estimate | None:
+    """The mean over settings of their means over seeds, with Student's 95 % interval; None of
+    nothing.
+    """
+    if not scores:
+        return None
+    values = {setting: np.array(list(runs.values())) for setting, runs in scores.items()}
+    return student_mean(values, scale=1.0).estimate
+
+
+def make_curves(grouped: Cells) -> Iterator[BandCurve]:
+    """Of every unit, in RL alone and then with the cost of the SFT set; runs without validation
+    are left out.
+    """
+    for total, units in ((False, SPENT), (True, TOTAL_SPENT)):
+        for (setting, arm), cells in grouped.items():
+            runs = [cell for cell in cells if cell.curve]
+            for unit in units if runs else ():
+                lines = [[(spent(c, m, unit, total), m.accuracy) for m in c.curve] for c in runs]
+                if points := _band_points(lines, setting):
+                    yield BandCurve(setting, arm, unit, total, len(runs), points)
+
+
+def spent(cell: CellFigures, measured: Measured, unit: str, total: bool) -> float:
+    """What the run had spent at a measurement: in RL, or with the making of its set and SFT."""
+    all_tokens = unit == "all_tokens"
+    kinds = ("generated_tokens", "teacher_tokens") if all_tokens else (unit,)
+    in_rl = float(getattr(measured, kinds[0]))
+    if not total:
+        return in_rl
+    return in_rl + sum(part.get(kind, 0.0) for part in (cell.making, cell.sft) for kind in kinds)
+
+
+def _band_points(
+    lines: Sequence[Sequence[tuple[float, float]]], setting: str
+) -> tuple[BandPoint, ...]:
+    """() where no x lies within all runs: one began where another had ended."""
+    if max(line[0][0] for line in lines) > min(line[-1][0] for line in lines):
+        return ()
+    band = curve_band({setting: lines}, seed=derive_seed(0, "curves", setting))
+    return _banded(band)
+
+
+def _banded(band: Band) -> tuple[BandPoint, ...]:
+    lows = band.low or (None,) * len(band.x)
+    highs = band.high or (None,) * len(band.x)
+    return tuple(map(BandPoint, band.x, band.values, lows, highs))
+
+
+def make_training(grouped: Cells) -> Iterator[TrainingCurve]:
+    """Up to the last step that every run of the arm has."""
+    for (setting, arm), cells in grouped.items():
+        for metric in dict.fromkeys(name for cell in cells for name in cell.training):
+            runs = [cell.training[metric] for cell in cells if cell.training.get(metric)]
+            if not runs:
+                continue
+            shortest = min(map(len, runs))
+            values_NX = np.array([run[:shortest] for run in runs], dtype=np.float64)
+            yield TrainingCurve(setting, arm, metric, len(runs), _student_points(values_NX))
+
+
+def _student_points(values_NX: np.ndarray) -> tuple[BandPoint, ...]:
+    num = len(values_NX)
+    mean_X = values_NX.mean(axis=0).tolist()
+    if num < 2:
+        return tuple(BandPoint(i + 1, mean, None, None) for i, mean in enumerate(mean_X))
+    error_X = values_NX.std(axis=0, ddof=1) / math.sqrt(num)
+    half_X = (float(stats.t.ppf(0.975, num - 1)) * error_X).tolist()
+    return tuple(
+        BandPoint(i + 1, mean, mean - half, mean + half)
+        for i, (mean, half) in enumerate(zip(mean_X, half_X, strict=True))
+    )

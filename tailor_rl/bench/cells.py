@@ -1,0 +1,119 @@
+"""From a study to its cells: one recipe each, checked before anything runs.
+
+A cell's recipe is the study's, with the shared part, the matching and then its task's, student's,
+algorithm's and arm's parts laid over it, and its seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from tailor_rl.bench.study import Matching, Skipped, Study, setting_name
+from tailor_rl.config.load import compose_config, fingerprint
+from tailor_rl.config.schema import RunConfig
+from tailor_rl.errors import ConfigError
+
+_AXES = ("task", "student", "algorithm", "arm")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One run of the grid. `levels` are the names on the axes; "" where the grid has no such axis.
+
+    `name` is that of its folder: "knights-dapo-tailor-seed-1".
+    """
+
+    name: str
+    setting: str
+    levels: Mapping[str, str]
+    seed: int
+    config: RunConfig
+
+    @property
+    def arm(self) -> str:
+        return self.levels["arm"]
+
+    @property
+    def family(self) -> str:
+        """Cells that differ in nothing but the seed."""
+        return self.name.removesuffix(f"-seed-{self.seed}")
+
+
+def make_cells(study: Study, file: Path, overrides: Sequence[str]) -> list[Cell]:
+    """Seed by seed, so that an unfinished grid has every arm; within a seed in the study's order.
+
+    Raises ConfigError naming the cell where a recipe is wrong, and where two cells are one run.
+    """
+    combinations = [levels for levels in _levels(study) if not _skipped(study.skip, levels)]
+    if not combinations:
+        raise ConfigError(f"{file}: skip leaves no cell: leave one of its entries out")
+    cells = [
+        _cell(study, file, overrides, levels=levels, seed=seed)
+        for seed in study.seeds
+        for levels in combinations
+    ]
+    _check_distinct(cells[: len(combinations)], file)
+    return cells
+
+
+def _levels(study: Study) -> Iterator[Mapping[str, str]]:
+    axes = [tuple(getattr(study, f"{axis}s")) or ("",) for axis in _AXES]
+    for names in product(*axes):
+        yield dict(zip(_AXES, names, strict=True))
+
+
+def _skipped(skip: Sequence[Skipped], levels: Mapping[str, str]) -> bool:
+    given = [each.model_dump(exclude_none=True) for each in skip]
+    return any(
+        each and all(levels[axis] == level for axis, level in each.items()) for each in given
+    )
+
+
+def _cell(
+    study: Study, file: Path, overrides: Sequence[str], *, levels: Mapping[str, str], seed: int
+) -> Cell:
+    setting = setting_name(levels["task"], levels["student"], levels["algorithm"])
+    named = [levels[axis] for axis in _AXES if levels[axis]]
+    name = "-".join([*named, f"seed-{seed}"])
+    parts = {axis: dict(getattr(study, f"{axis}s").get(levels[axis], {})) for axis in _AXES}
+    recipe = parts["task"].pop("recipe", study.recipe)
+    layers = [study.shared, _matching(study.matched), *parts.values(), {"seed": seed}]
+    try:
+        config = compose_config(_found(recipe, file), layers, overrides, source=file)
+    except ConfigError as error:
+        raise ConfigError(f"{file}, cell {name}: {error}") from error
+    if config.seed != seed:
+        raise ConfigError(
+            f"the override seed={config.seed} would make every seed the same: name seeds in {file}"
+        )
+    return Cell(name, setting, levels, seed, config)
+
+
+def _found(recipe: str, file: Path) -> Path:
+    """A recipe beside the study file, else as it is."""
+    beside = file.parent / recipe
+    return beside if beside.is_file() else Path(recipe)
+
+
+def _matching(matched: Matching | None) -> dict[str, Any]:
+    """What every arm's SFT gets, as a part of a recipe."""
+    if matched is None:
+        return {}
+    if matched.by == "steps":
+        return {"sft": {"num_steps": matched.to}}
+    return {"demonstrations": {"match": matched.by, "match_to": matched.to}}
+
+
+def _check_distinct(cells: Sequence[Cell], file: Path) -> None:
+    seen: dict[str, Cell] = {}
+    for cell in cells:
+        other = seen.setdefault(fingerprint(cell.config.model_dump(mode="json")), cell)
+        if other is not cell:
+            raise ConfigError(
+                f"{file}: the cells {other.family} and {cell.family} are one and the same run: "
+                "leave one out, or let them differ"
+            )

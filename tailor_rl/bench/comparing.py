@@ -1,0 +1,187 @@
+"""A study's comparisons and trends: those that were planned, with Holm's correction over all of
+them, those added later, and every other pair.
+
+Knows nothing about how anything is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+from tailor_rl.bench.accounts import Cells
+from tailor_rl.bench.arm_figures import Scores, mean_of, scores_of
+from tailor_rl.bench.findings import Compared, Planned, Trended
+from tailor_rl.bench.paired import compare, holm, page_trend
+from tailor_rl.bench.study import ALL, Comparison, Study, Trend
+from tailor_rl.bench.verdicts import comparison_answer, trend_answer
+from tailor_rl.seeds import derive_seed
+
+# What every pair of arms is looked at by, planned or not.
+LOOKED_AT = ("rl test pass@1", "rl ood pass@1")
+
+
+@dataclass(frozen=True, slots=True)
+class Promises:
+    """What was written down before any run. Entries are as in plan.json: each adds to those before
+    it, and one that was written when cells had finished was not planned.
+    """
+
+    entries: Sequence[Mapping[str, Any]]
+
+    def of(self, key: str) -> list[Any]:
+        before = [each for i, each in enumerate(self.entries) if i == 0 or not _late(each)]
+        return [value for entry in before for value in entry.get(key, ())]
+
+    def status(self, key: str, value: Any) -> Planned:
+        return "planned" if value in self.of(key) else "added"
+
+
+def _late(entry: Mapping[str, Any]) -> bool:
+    """An entry that does not say how many cells had finished by then may be of any time."""
+    return bool(entry.get("finished", 1))
+
+
+def make_comparisons(
+    study: Study, promises: Promises, grouped: Cells, settings: Sequence[str]
+) -> tuple[list[Compared], list[Trended]]:
+    """Planned ones first, with Holm's p over planned comparisons and trends together."""
+    asked = [
+        (each, promises.status("comparisons", each.model_dump(mode="json")))
+        for each in study.comparisons
+    ]
+    pairs = [*asked, *((each, "not planned") for each in _other_pairs(study, grouped))]
+    compared = [_compared(each, status, promises, grouped, settings) for each, status in pairs]
+    trended = [
+        _trended(each, promises.status("trends", each.model_dump(mode="json")), grouped, settings)
+        for each in study.trends
+    ]
+    tested: list[Compared | Trended] = [*compared, *trended]
+    planned = [each.p if each.planned == "planned" else None for each in tested]
+    corrected = holm(planned)
+    tests = sum(p is not None for p in planned)
+    compared = [
+        replace(each, holm_p=p, answer=comparison_answer(replace(each, holm_p=p), tests))
+        for each, p in zip(compared, corrected[: len(compared)], strict=True)
+    ]
+    trended = [
+        replace(each, holm_p=p, answer=trend_answer(replace(each, holm_p=p), tests))
+        for each, p in zip(trended, corrected[len(compared) :], strict=True)
+    ]
+    order = ("planned", "added", "not planned")
+    compared.sort(key=lambda each: order.index(each.planned))  # stable
+    return compared, trended
+
+
+def _other_pairs(study: Study, grouped: Cells) -> Iterator[Comparison]:
+    """Of arms that have runs, those that nobody asked to compare over all settings."""
+    asked = {
+        (frozenset((each.arm, each.against)), each.figure)
+        for each in study.comparisons
+        if each.setting == ALL
+    }
+    arms = [arm for arm in study.arms if any(arm == known for _, known in grouped)]
+    for figure in LOOKED_AT:
+        for arm, against in combinations(arms, 2):
+            both = [scores_of(grouped, each, figure, _settings(grouped)) for each in (arm, against)]
+            if (frozenset((arm, against)), figure) not in asked and all(both):
+                yield Comparison(arm=arm, against=against, figure=figure)
+
+
+def _settings(grouped: Cells) -> list[str]:
+    return list(dict.fromkeys(setting for setting, _ in grouped))
+
+
+def _within(setting: str, settings: Sequence[str]) -> Sequence[str]:
+    return settings if setting == ALL else [setting]
+
+
+def _compared(
+    asked: Comparison,
+    planned: Planned,
+    promises: Promises,
+    grouped: Cells,
+    settings: Sequence[str],
+) -> Compared:
+    within = _within(asked.setting, settings)
+    arm = scores_of(grouped, asked.arm, asked.figure, within)
+    against = scores_of(grouped, asked.against, asked.figure, within)
+    seeds = _common_seeds(arm, against)
+    bounds = None if asked.low is None or asked.high is None else (asked.low, asked.high)
+    known = promises.of("seeds")
+    later = sorted({seed for common in seeds.values() for seed in common if seed not in known})
+    nothing = Compared(
+        arm=asked.arm,
+        against=asked.against,
+        figure=asked.figure,
+        setting=asked.setting,
+        planned=planned,
+        seeds=seeds,
+        left_out={},
+        added_seeds=tuple(later),
+        difference=None,
+        p=None,
+        holm_p=None,
+        published=bounds,
+        num_pairs=0,
+        num_same_sign=0,
+        sign_flip_p=None,
+        smallest_p=None,
+        improvement=None,
+        detectable=None,
+        answer="",
+    )
+    if not seeds:
+        return nothing
+    label = (asked.arm, asked.against, asked.figure, asked.setting)
+    found = compare(arm, against, seed=derive_seed(0, "compared", *label))
+    return replace(
+        nothing,
+        left_out=found.left_out,
+        difference=found.difference.estimate,
+        p=found.difference.p,
+        num_pairs=found.num_pairs,
+        num_same_sign=found.num_same_sign,
+        sign_flip_p=found.sign_flip_p,
+        smallest_p=found.smallest_p,
+        improvement=found.improvement,
+        detectable=found.difference.detectable,
+    )
+
+
+def _common_seeds(*arms: Scores) -> dict[str, tuple[int, ...]]:
+    """Setting -> the seeds that every arm has; settings without one are left out."""
+    found = {}
+    for setting in dict.fromkeys(setting for arm in arms for setting in arm):
+        common = set.intersection(*(set(arm.get(setting, ())) for arm in arms))
+        if common:
+            found[setting] = tuple(sorted(common))
+    return found
+
+
+def _trended(asked: Trend, planned: Planned, grouped: Cells, settings: Sequence[str]) -> Trended:
+    within = _within(asked.setting, settings)
+    arms = [scores_of(grouped, arm, asked.figure, within) for arm in asked.arms]
+    seeds = _common_seeds(*arms)
+    # Means of one and the same seeds: others would bend the line.
+    common = [{s: {n: of[s][n] for n in seeds[s]} for s in seeds} for of in arms]
+    nothing = Trended(
+        arms=asked.arms,
+        figure=asked.figure,
+        setting=asked.setting,
+        planned=planned,
+        claim=asked.claim,
+        means=tuple(mean_of(each) for each in (common if seeds else arms)),
+        num_rows=0,
+        slope=None,
+        p=None,
+        holm_p=None,
+        answer="",
+    )
+    if not seeds:
+        return nothing
+    found = page_trend(arms)
+    slope = found.slope.estimate
+    return replace(nothing, num_rows=found.num_rows, slope=slope, p=found.p)

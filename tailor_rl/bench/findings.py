@@ -1,0 +1,239 @@
+"""What a study found, as values that can be written as JSON: results.json is one `Results`.
+
+Shares lie between 0 and 1; differences of shares likewise (0.15 is 15 points). Knows nothing about
+how anything is estimated or shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tailor_rl.bench.estimates import Estimate
+
+Planned = Literal["planned", "added", "not planned"]
+# "planned": in the plan that was written before any run; "added": written down after runs had
+# begun; "not planned": nobody asked before the figures were there.
+
+
+@dataclass(frozen=True, slots=True)
+class FinalFigure:
+    """`figure` is "STAGE SPLIT FIGURE", "auc" or "plateau"; `setting` may be "all".
+
+    `mean` has Student's interval over seeds, `iqm` the bootstrap's (estimates.py says how short
+    that is with few seeds).
+    """
+
+    setting: str
+    arm: str
+    figure: str
+    mean: Estimate
+    iqm: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class BandPoint:
+    x: float
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The share of an arm's runs with `figure` above x, over the settings that all arms have."""
+
+    arm: str
+    figure: str
+    num_runs: int
+    points: tuple[BandPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BandCurve:
+    """Validation accuracy against what was spent: in RL alone, or (`total`) with the cost of the
+    SFT set and of SFT, at which the curve then begins.
+    """
+
+    setting: str
+    arm: str
+    unit: str
+    total: bool
+    num_runs: int
+    points: tuple[BandPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdTime:
+    """What the runs of one arm spent until validation accuracy reached `threshold`: in RL alone, or
+    (`total`) with the cost of the SFT set and of SFT.
+
+    `restricted_mean` counts a run that was not there by `horizon` with it: the smallest budget of
+    any run of the setting. `survival`: (spent, share of runs that are not there yet),
+    Kaplan-Meier; `median` is None where half of the runs never got there.
+    """
+
+    setting: str
+    arm: str
+    threshold: float
+    unit: str
+    total: bool
+    planned: Planned
+    num_runs: int
+    num_reached: int
+    horizon: float
+    restricted_mean: Estimate
+    median: float | None
+    survival: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingCurve:
+    """One metric of RL's steps: the mean over seeds, with its 95 % interval by Student's t."""
+
+    setting: str
+    arm: str
+    metric: str
+    num_runs: int
+    points: tuple[BandPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """`arm` minus `against` over common seeds.
+
+    `p` is Student's, two-sided; `holm_p` holds for all planned p's at once. `sign_flip_p` is exact;
+    `smallest_p` is the least that it could have been with so few seeds. `detectable`: the smallest
+    true difference found with 80 % power. `left_out`: seeds that only one of the arms has.
+    """
+
+    arm: str
+    against: str
+    figure: str
+    setting: str
+    planned: Planned
+    seeds: Mapping[str, tuple[int, ...]]  # setting -> common seeds
+    left_out: Mapping[str, tuple[int, ...]]
+    added_seeds: tuple[int, ...]  # of those, the ones added after runs had begun
+    difference: Estimate | None
+    p: float | None
+    holm_p: float | None
+    published: tuple[float, float] | None  # the difference that a publication claims
+    num_pairs: int
+    num_same_sign: int  # pairs whose difference has the sign of the mean
+    sign_flip_p: float | None
+    smallest_p: float | None
+    improvement: Estimate | None  # probability that a run of `arm` beats one of `against`
+    detectable: float | None
+    answer: str  # one sentence, without full stop
+
+
+@dataclass(frozen=True, slots=True)
+class Trended:
+    """Whether a figure rises along `arms`: Page's test. `slope` is a place along them."""
+
+    arms: tuple[str, ...]
+    figure: str
+    setting: str
+    planned: Planned
+    claim: str
+    means: tuple[Estimate | None, ...]  # one an arm
+    num_rows: int
+    slope: Estimate | None
+    p: float | None
+    holm_p: float | None
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A published claim beside what was found here. `same_sign`, `same_size` are words."""
+
+    claim: str
+    published: tuple[float, float] | None
+    figure: str
+    ours: Estimate | None
+    same_sign: str
+    same_size: str
+    differs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedFact:
+    """Mean over runs of a fact of the SFT set, with the least and the most of any run."""
+
+    setting: str
+    arm: str
+    fact: str
+    mean: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Mean over runs; `part` is "making", "sft" or "rl"."""
+
+    setting: str
+    arm: str
+    part: str
+    kind: str
+    mean: float
+    num_runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    cell: str
+    setting: str
+    arm: str
+    forecast: float
+    gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forecasts:
+    """The gate's forecast against the gain of RL. `rank` is Spearman's correlation over cells."""
+
+    cells: tuple[Foretold, ...]
+    rank: Estimate | None
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    setting: str
+    arm: str
+    seed: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A study's figures. Lists are in the order of the study's settings and arms."""
+
+    study: str
+    question: str
+    answers: tuple[str, ...]
+    settings: tuple[str, ...]
+    arms: tuple[str, ...]
+    seeds: tuple[int, ...]
+    num_cells: int
+    commits: tuple[str, ...]
+    versions: Mapping[str, str]
+    notes: tuple[str, ...]  # what cannot be said, and why
+    missing: tuple[Missing, ...]
+    plan: tuple[Mapping[str, Any], ...]
+    figures: tuple[FinalFigure, ...]
+    profiles: tuple[Profile, ...]
+    curves: tuple[BandCurve, ...]
+    thresholds: tuple[ThresholdTime, ...]
+    training: tuple[TrainingCurve, ...]
+    comparisons: tuple[Compared, ...]  # planned, then added, then not planned
+    trends: tuple[Trended, ...]
+    claims: tuple[Claimed, ...]
+    matched: tuple[MatchedFact, ...]
+    mismatches: tuple[str, ...]  # where SFT sets differ between arms, and by how much
+    costs: tuple[Cost, ...]
+    forecasts: Forecasts

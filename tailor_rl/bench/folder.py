@@ -1,0 +1,146 @@
+"""The folder of a study: one process that writes, a run folder for each cell.
+
+plan.json      what was planned, and what was added when
+study.json     the study as it was last asked for, and the command
+cells/NAME/    a run folder            logs/NAME.log    what its run printed
+new/           cells that are being put together
+results.json, report.html, report.md
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tailor_rl.bench.cells import Cell
+from tailor_rl.bench.sharing import share
+from tailor_rl.bench.study import Study
+from tailor_rl.config.load import Provenance, ResolvedConfig
+from tailor_rl.errors import RunFolderError
+from tailor_rl.runs.files import explaining_disk_errors, read_json, write_json
+from tailor_rl.runs.folder import RunFolder, agree, read_outcome, read_run_config
+
+STUDY, CELLS, LOGS, NEW = "study.json", "cells", "logs", "new"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class StudyFolder:
+    """A locked study folder. Leaving the block, or any end of the process, releases the lock."""
+
+    def __init__(self, path: Path, *, lock: int) -> None:
+        self.path = path
+        self._lock = lock
+
+    @classmethod
+    def open(cls, runs_dir: Path, name: str) -> StudyFolder:
+        """A new one, or one to go on with. RunFolderError where another process has it, the name is
+        no plain one, or a run folder is called so.
+        """
+        path = check_name(runs_dir, name)
+        with explaining_disk_errors(runs_dir, name):
+            for each in (CELLS, LOGS):
+                (path / each).mkdir(parents=True, exist_ok=True)
+            lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(lock)
+            raise RunFolderError(
+                f"{path} is in use by another `tailor bench`: wait until it ends, or stop it"
+            ) from error
+        shutil.rmtree(path / NEW, ignore_errors=True)
+        return cls(path, lock=lock)
+
+    def cell(self, name: str) -> Path:
+        return self.path / CELLS / name
+
+    def log(self, name: str) -> Path:
+        return self.path / LOGS / f"{name}.log"
+
+    def record(self, study: Study, command: Sequence[str], file: Path) -> None:
+        """What was asked for last."""
+        known = {"study": study.model_dump(mode="json"), "command": list(command)}
+        with explaining_disk_errors(self.path, STUDY):
+            write_json(self.path / STUDY, {**known, "file": str(file)})
+
+    def prepare(self, cell: Cell, donors: Sequence[Path], provenance: Provenance) -> dict[str, str]:
+        """Make the run folder of a cell, with all that `donors` have finished of it; part -> donor.
+
+        It appears whole or not at all.
+        """
+        shutil.rmtree(self.path / NEW / cell.name, ignore_errors=True)
+        resolved = ResolvedConfig(cell.config, provenance)
+        with (
+            RunFolder.create(self.path / NEW, resolved, name=cell.name) as run,
+            explaining_disk_errors(self.path, cell.name),
+        ):
+            taken = share(cell.config, run.path, donors)
+        (self.path / NEW / cell.name).rename(self.cell(cell.name))
+        return taken
+
+    def check(self, cells: Sequence[Cell]) -> None:
+        """RunFolderError where a cell that exists was begun by another recipe."""
+        for cell in cells:
+            if self.cell(cell.name).is_dir():
+                agree(self.cell(cell.name), read_run_config(self.cell(cell.name)), cell.config)
+
+    def finished(self, cell: Cell) -> bool:
+        return is_finished(self.cell(cell.name))
+
+    def runs(self) -> list[Path]:
+        """The run folders that there are, finished or not."""
+        return runs_of(self.path)
+
+    def close(self) -> None:
+        os.close(self._lock)
+
+    def __enter__(self) -> StudyFolder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def check_name(runs_dir: Path, name: str) -> Path:
+    """Where the study would be; creates nothing."""
+    path = runs_dir.resolve() / name
+    if not _NAME.fullmatch(name):
+        raise RunFolderError(
+            f"--name {name!r} is no plain folder name: use letters, digits, dots, dashes and "
+            "underscores, and choose the folder above it with --runs-dir"
+        )
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(f"{path} is a file: choose another --name")
+    if path.is_dir() and any(path.iterdir()) and not is_study(path):
+        raise RunFolderError(f"{path} exists and is no study: choose another --name")
+    return path
+
+
+def is_study(path: Path) -> bool:
+    return (path / CELLS).is_dir()
+
+
+def is_finished(run: Path) -> bool:
+    return run.is_dir() and read_outcome(run).get("state") == "finished"
+
+
+def runs_of(study: Path) -> list[Path]:
+    return sorted(path for path in (study / CELLS).iterdir() if (path / "config.json").is_file())
+
+
+def read_recorded(study: Path) -> dict[str, Any]:
+    """study.json: "study", "command", "file". RunFolderError where there is no study."""
+    if not is_study(study) or not (study / STUDY).is_file():
+        raise RunFolderError(f"{study} is no study: `tailor bench` makes one")
+    return read_json(study / STUDY)

@@ -1,0 +1,288 @@
+"""Planned comparisons of arms on common seeds, with Student's t over seeds.
+
+Runs of one seed share prompts and their order, so a difference on one seed is free of what these
+do to both arms. Runs are the unit of chance: what is said holds for other seeds in the same
+settings, not for other settings. Knows nothing about files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import optimize, stats
+
+from tailor_rl.bench.estimates import Estimate, improvement
+from tailor_rl.seeds import derive_seed
+from tailor_rl.statistics import sign_flip_p
+
+BySeed = Mapping[str, Mapping[int, float]]  # setting -> seed -> one run's figure
+EVERY_FLIP = 10_000  # sign flips up to which all are tried: 13 pairs
+ROUNDING = 1e-12  # relative to the largest figure: what is less is rounding, and no spread
+
+
+@dataclass(frozen=True, slots=True)
+class StudentMean:
+    """A mean over settings of means over seeds, with its 95 % t interval and two-sided p.
+
+    There is neither, nor a standard error, where a setting has one seed, or where all seeds agree:
+    five equal numbers do not show that a sixth would be equal too.
+    """
+
+    estimate: Estimate
+    p: float | None
+    standard_error: float | None
+    degrees: float | None  # of freedom
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest true value that as many seeds, spread like these, find 4 times in 5."""
+        if self.standard_error is None or self.degrees is None:
+            return None
+        return detectable_difference(self.standard_error, self.degrees)
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """An arm minus its rival on common seeds, which are `seeds` by setting; `left_out` are those
+    that only one arm has.
+
+    `num_same_sign` of `num_pairs` differences have the sign of the mean. `sign_flip_p` needs no
+    normal distribution; it could not have been less than `smallest_p` (0.0625 with 5 pairs), so a
+    large one says little where that is large. Both are None of one pair.
+    """
+
+    difference: StudentMean
+    num_pairs: int
+    num_same_sign: int
+    sign_flip_p: float | None
+    smallest_p: float | None
+    improvement: Estimate
+    seeds: Mapping[str, tuple[int, ...]]
+    left_out: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class TrendTest:
+    """Page's L and its one-sided p that a figure rises along the arms, None of a single row.
+    `slope` is the rise from one arm to the next.
+    """
+
+    statistic: float | None
+    p: float | None
+    slope: StudentMean
+    num_rows: int
+    seeds: Mapping[str, tuple[int, ...]]
+    left_out: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimCheck:
+    same_sign: Literal["yes", "no", "not told apart", "no sign claimed"]
+    same_size: Literal["yes", "smaller", "larger", "not told apart"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    rows: Mapping[str, np.ndarray]  # setting -> (seeds, arms)
+    seeds: Mapping[str, tuple[int, ...]]
+    left_out: Mapping[str, tuple[int, ...]]
+
+    @property
+    def scale(self) -> float:
+        return max(float(np.abs(of).max()) for of in self.rows.values())
+
+
+def compare(arm: BySeed, rival: BySeed, *, seed: int) -> PairedDifference:
+    """`arm` minus `rival`, paired by seed within each setting and averaged over settings.
+
+    The probability of improvement is of the same runs; `seed` draws its bootstrap, and flips
+    where there are too many pairs to try all. ValueError where no seed is common.
+    """
+    common = _common([arm, rival])
+    differences = {setting: of[:, 0] - of[:, 1] for setting, of in common.rows.items()}
+    mean = student_mean(differences, scale=common.scale)
+    flat = np.concatenate(list(differences.values()))
+    clear = np.abs(flat) > ROUNDING * common.scale
+    flip_p, smallest_p = _flipped(differences, scale=common.scale, seed=seed)
+    return PairedDifference(
+        difference=mean,
+        num_pairs=flat.size,
+        num_same_sign=int((clear & (flat * mean.estimate.value > 0)).sum()),
+        sign_flip_p=flip_p,
+        smallest_p=smallest_p,
+        improvement=improvement(
+            {setting: of[:, 0].tolist() for setting, of in common.rows.items()},
+            {setting: of[:, 1].tolist() for setting, of in common.rows.items()},
+            seed=seed,
+        ),
+        seeds=common.seeds,
+        left_out=common.left_out,
+    )
+
+
+def student_mean(
+    values: Mapping[str, Sequence[float] | np.ndarray], *, scale: float = 0.0
+) -> StudentMean:
+    """The mean over K settings of each setting's mean over its n_k seeds, by Student's t (1908).
+
+    Its variance is sum_k v_k / K^2 with v_k = s_k^2 / n_k, on (sum_k v_k)^2 /
+    sum_k (v_k^2 / (n_k - 1)) degrees of freedom (Satterthwaite, 1946; Welch, 1947). Of differences
+    in one setting that is the paired t test. A spread within the rounding of figures as large as
+    `scale`, or as the values themselves, is none.
+    """
+    strata = [np.asarray(of, dtype=np.float64) for of in values.values()]
+    sizes_K = np.array([of.size for of in strata])
+    if not sizes_K.size or sizes_K.min() == 0:
+        raise ValueError("a mean over no seeds is none: give each setting at least one value")
+    rounding = ROUNDING * max(scale, *(float(np.abs(of).max()) for of in strata))
+    value = float(np.mean([of.mean() for of in strata]))
+    value = 0.0 if abs(value) <= rounding else value
+    num, fewest = int(sizes_K.sum()), int(sizes_K.min())
+    nothing = StudentMean(Estimate(value, None, None, num, fewest), None, None, None)
+    if fewest < 2:
+        return nothing
+    variances_K = np.array([of.var(ddof=1) / of.size for of in strata])
+    error = math.sqrt(variances_K.sum()) / len(strata)
+    if error <= rounding:
+        return nothing
+    shares_K = variances_K / variances_K.sum()  # squares of the variances themselves may underflow
+    degrees = float(1 / (shares_K**2 / (sizes_K - 1)).sum())
+    half = float(stats.t.ppf(0.975, degrees)) * error
+    p = float(2 * stats.t.sf(abs(value) / error, degrees))
+    return StudentMean(Estimate(value, value - half, value + half, num, fewest), p, error, degrees)
+
+
+def holm(ps: Sequence[float | None]) -> list[float | None]:
+    """p values corrected for being several, in their order (Holm, 1979).
+
+    The i-th smallest of m is multiplied by m - i + 1, and is no less than the one before nor more
+    than 1. None stays None and does not count: nothing was tested.
+    """
+    for p in ps:
+        if p is not None and not 0 <= p <= 1:
+            raise ValueError(f"p = {p} is no probability: need 0 <= p <= 1")
+    ascending = sorted((p, i) for i, p in enumerate(ps) if p is not None)
+    corrected: list[float | None] = [None] * len(ps)
+    largest = 0.0
+    for rank, (p, i) in enumerate(ascending):
+        largest = max(largest, min(1.0, p * (len(ascending) - rank)))
+        corrected[i] = largest
+    return corrected
+
+
+def page_trend(arms: Sequence[BySeed]) -> TrendTest:
+    """Does a figure rise along `arms`, in this order (Page, 1963)? A row is a setting's seed that
+    all arms have; within it the arms are ranked. Ties make p somewhat too large, never too small.
+
+    The slope is that of each row's least-squares line over the arms' places, averaged like a
+    difference. ValueError for fewer than 3 arms, or no common seed.
+    """
+    if len(arms) < 3:
+        raise ValueError(f"a trend over {len(arms)} arms is a comparison: give at least 3")
+    common = _common(arms)
+    table = np.concatenate(list(common.rows.values()))
+    places_A = np.arange(len(arms)) - (len(arms) - 1) / 2
+    slopes = {name: of @ places_A / (places_A @ places_A) for name, of in common.rows.items()}
+    slope = student_mean(slopes, scale=common.scale)
+    statistic = p = None
+    if len(table) > 1:
+        found = stats.page_trend_test(table)
+        statistic, p = float(found.statistic), float(found.pvalue)
+    return TrendTest(statistic, p, slope, len(table), common.seeds, common.left_out)
+
+
+def check_claim(ours: Estimate, low: float, high: float) -> ClaimCheck:
+    """A difference found here beside the range that was published for it, low to high.
+
+    Sign: "not told apart" where our interval holds 0 or there is none; else whether we are on the
+    published side of 0. A range on both sides of 0 claims no sign.
+
+    Size: "yes" where our value lies within the range, unless a sign is claimed and ours is not told
+    apart from none. "smaller" and "larger" (along the claimed sign) where our whole interval lies
+    to that side of the range. Else "not told apart": seeds are too few for more. So a "yes" means
+    that we find what they say, not that nothing else could be true.
+    """
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise ValueError(f"the published range {low} to {high} needs finite bounds, low <= high")
+    sign = (low >= 0 and high > 0) - (high <= 0 and low < 0)
+    if ours.low is None or ours.high is None:
+        return ClaimCheck("not told apart" if sign else "no sign claimed", "not told apart")
+    if sign < 0:
+        low, high = -high, -low
+    ends = (ours.low, ours.high) if sign >= 0 else (-ours.high, -ours.low)
+    value = ours.value if sign >= 0 else -ours.value
+    unclear = ends[0] <= 0 <= ends[1]
+    told: Literal["yes", "no", "not told apart"]
+    told = "not told apart" if unclear else "yes" if value > 0 else "no"
+    if low <= value <= high and not (sign and unclear):
+        size: Literal["yes", "smaller", "larger", "not told apart"] = "yes"
+    elif ends[1] < low:
+        size = "smaller"
+    else:
+        size = "larger" if ends[0] > high else "not told apart"
+    return ClaimCheck(told if sign else "no sign claimed", size)
+
+
+def detectable_difference(
+    standard_error: float, degrees: float, *, power: float = 0.8, level: float = 0.05
+) -> float:
+    """The smallest true difference that a two-sided t test finds with this power.
+
+    Of n pairs with standard deviation s the standard error is s / sqrt(n), on n - 1 degrees of
+    freedom. Solves P(|T| > t_crit) = power for the noncentrality of T, which is the difference in
+    standard errors (Cohen, 1988, section 2.2). T^2 is a noncentral F, whose one tail is both of
+    T's; scipy's noncentral t is NaN in places of its far tail.
+    """
+    if not (standard_error > 0 and degrees > 0 and 0 < level < power < 1):
+        raise ValueError(
+            f"standard error {standard_error}, {degrees} degrees of freedom, level {level}, power "
+            f"{power}: need positive ones, and 0 < level < power < 1"
+        )
+    critical = float(stats.t.ppf(1 - level / 2, degrees))
+
+    def lacking(away: float) -> float:
+        return float(stats.ncf.sf(critical**2, 1, degrees, away**2)) - power
+
+    above = critical
+    while lacking(above) < 0:
+        above *= 2
+    return float(optimize.brentq(lacking, 0.0, above)) * standard_error
+
+
+def _common(arms: Sequence[BySeed]) -> _Common:
+    """What all arms have, and which seeds are left out."""
+    rows, kept, left_out = {}, {}, {}
+    for setting in sorted(set().union(*arms)):
+        seeds = [set(arm.get(setting, ())) for arm in arms]
+        common = sorted(set.intersection(*seeds))
+        if odd := set.union(*seeds) - set(common):
+            left_out[setting] = tuple(sorted(odd))
+        if common:
+            kept[setting] = tuple(common)
+            rows[setting] = np.array([[arm[setting][s] for arm in arms] for s in common], float)
+    if not rows:
+        raise ValueError("the arms have no seed in common: run them on the same seeds")
+    if not all(np.isfinite(of).all() for of in rows.values()):
+        raise ValueError("a run's figure is not finite: leave that run out")
+    return _Common(rows, kept, left_out)
+
+
+def _flipped(
+    differences: Mapping[str, np.ndarray], *, scale: float, seed: int
+) -> tuple[float | None, float | None]:
+    """p of the sign-flip test of the mean over settings, and the least it could have been."""
+    weighted = np.concatenate([values_N / values_N.size for values_N in differences.values()])
+    if weighted.size < 2:
+        return None, None
+    p = sign_flip_p(
+        weighted / (scale or 1.0),  # sign_flip_p takes sums within 1e-9 for equal
+        families_P=[str(i) for i in range(weighted.size)],
+        seed=derive_seed(seed, "bench", "sign_flip"),
+        num_flips=EVERY_FLIP,
+    )
+    every = 2**weighted.size <= EVERY_FLIP
+    return p, 2.0 ** (1 - weighted.size) if every else 1 / (1 + EVERY_FLIP)

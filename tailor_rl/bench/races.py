@@ -1,0 +1,68 @@
+"""Each arm's race to the thresholds, in every unit, without and with the cost of its SFT set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from tailor_rl.bench.accounts import Cells
+from tailor_rl.bench.figures import SPENT, CellFigures, Measured
+from tailor_rl.bench.findings import Planned, ThresholdTime
+from tailor_rl.bench.thresholds import Race, common_horizon, race, survival, time_to_threshold
+from tailor_rl.seeds import derive_seed
+
+
+def make_thresholds(grouped: Cells, thresholds: Mapping[float, Planned]) -> Iterator[ThresholdTime]:
+    """Runs without validation are left out. Every arm of a setting has the same horizon."""
+    for setting in dict.fromkeys(setting for setting, _ in grouped):
+        runs = {
+            arm: [cell for cell in cells if cell.curve]
+            for (where, arm), cells in grouped.items()
+            if where == setting and any(cell.curve for cell in cells)
+        }
+        for threshold, planned in thresholds.items() if runs else ():
+            for total in (False, True):
+                # Steps of SFT are not steps of RL: they have no total.
+                for unit in SPENT[1:] if total else SPENT:
+                    races = {
+                        arm: [race(_curve(c, total), threshold, unit=unit) for c in cells]
+                        for arm, cells in runs.items()
+                    }
+                    yield from _times(races, setting, threshold, unit, total, planned)
+
+
+def _curve(cell: CellFigures, total: bool) -> Sequence[Measured]:
+    """The validation curve, begun at the cost of the SFT set and SFT where `total`."""
+    if not total:
+        return cell.curve
+    before = {u: sum(part.get(u, 0.0) for part in (cell.making, cell.sft)) for u in SPENT[1:]}
+    return [replace(m, **{u: getattr(m, u) + before[u] for u in SPENT[1:]}) for m in cell.curve]
+
+
+def _times(
+    races: Mapping[str, Sequence[Race]],
+    setting: str,
+    threshold: float,
+    unit: str,
+    total: bool,
+    planned: Planned,
+) -> Iterator[ThresholdTime]:
+    horizon = common_horizon([each for runs in races.values() for each in runs])
+    for arm, runs in races.items():
+        seed = derive_seed(0, "threshold", setting, arm, unit)
+        time = time_to_threshold(runs, horizon=horizon, seed=seed)
+        below = survival(runs)
+        yield ThresholdTime(
+            setting=setting,
+            arm=arm,
+            threshold=threshold,
+            unit=unit,
+            total=total,
+            planned=planned,
+            num_runs=len(runs),
+            num_reached=sum(each.reached_at is not None for each in runs),
+            horizon=horizon,
+            restricted_mean=time.restricted,
+            median=time.median,
+            survival=tuple(zip(below.at, below.shares, strict=True)),
+        )

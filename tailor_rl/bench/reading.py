@@ -1,0 +1,163 @@
+"""A finished run folder as figures. Reads; writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from tailor_rl.bench.figures import CellFigures, Measured, SetFacts
+from tailor_rl.bench.thresholds import area_under, plateau
+from tailor_rl.bench.version import version_of
+from tailor_rl.errors import RunFolderError
+from tailor_rl.measures.forecast import report_name
+from tailor_rl.runs.ledger import LOST, read_ledger
+from tailor_rl.summary import read_evaluations, read_object, read_rows
+from tailor_rl.types import Evaluation
+
+TRAINING = ("reward", "entropy", "response_tokens", "informative")
+STAGES = ("base", "sft", "rl")
+_EXAMINED = ("evaluate_base", "evaluate_sft", "evaluate_rl", "validation")
+# What RL and SFT are charged with; measuring them is not part of the method's price.
+_TRAINED = ("sft", "rl")
+
+
+def read_cell(run: Path, *, setting: str, arm: str, seed: int) -> CellFigures:
+    """RunFolderError where the run is damaged or has not been examined after RL."""
+    rows = read_evaluations(run)
+    metrics = read_rows(run / "metrics.jsonl")
+    in_rl = sorted(
+        (row for row in metrics if row.get("stage") == "rl"), key=lambda row: row["step"]
+    )
+    ledger = read_ledger(run)
+    curve = _curve(rows, in_rl)
+    figures = dict(_stage_figures(rows))
+    if "rl test pass@1" not in figures:
+        raise RunFolderError(f"{run} has no evaluation after RL: `tailor bench` goes on with it")
+    if curve:
+        figures["plateau"] = plateau(curve)
+    if len(curve) > 1:
+        figures["auc"] = area_under(curve, unit="step", horizon=curve[-1].step)
+    environment = read_object(run / "environment.json")
+    return CellFigures(
+        cell=run.name,
+        setting=setting,
+        arm=arm,
+        seed=seed,
+        figures=figures,
+        curve=curve,
+        training={name: _series(in_rl, name) for name in TRAINING},
+        making=_making(ledger),
+        sft=ledger.get("sft", {}),
+        rl=ledger.get("rl", {}),
+        set_facts=_set_facts(run, ledger, metrics),
+        forecast=_forecast(run, sft="sft test pass@1" in figures),
+        commit=(environment.get("git") or {}).get("commit", "unknown"),
+        versions=version_of(run),
+    )
+
+
+def _stage_figures(rows: Sequence[Evaluation]) -> Mapping[str, float]:
+    """ "STAGE SPLIT FIGURE" -> share; "ood" is the mean over axes, "gain" RL minus SFT, or minus
+    base where there was no SFT.
+    """
+    found: dict[str, float] = {}
+    for row in rows:
+        if row.split == "test" or row.split.startswith("ood/"):
+            found[f"{row.stage} {row.split} {_figure_name(row)}"] = row.value
+    names = dict.fromkeys(key.split(" ")[2] for key in found)
+    axes = dict.fromkeys(split for key in found if (split := key.split(" ")[1]) != "test")
+    for stage in STAGES:
+        for name in names:
+            values = [found[key] for axis in axes if (key := f"{stage} {axis} {name}") in found]
+            if values and len(values) == len(axes):
+                found[f"{stage} ood {name}"] = fmean(values)
+    before = "sft" if any(key.startswith("sft ") for key in found) else "base"
+    for key in [key for key in found if key.startswith("rl ")]:
+        rest = key.removeprefix("rl ")
+        if f"{before} {rest}" in found:
+            found[f"gain {rest}"] = found[key] - found[f"{before} {rest}"]
+    return found
+
+
+def _figure_name(row: Evaluation) -> str:
+    return "greedy" if row.metric == "greedy" else f"pass@{row.k}"
+
+
+def _curve(rows: Sequence[Evaluation], in_rl: Sequence[Mapping[str, Any]]) -> tuple[Measured, ...]:
+    """Measurements on validation by step, with the totals of all steps until then."""
+    totals = _totals(in_rl)
+    by_step: dict[int, dict[int, float]] = {}
+    for row in rows:
+        if (row.stage, row.split) == ("rl", "validation") and row.metric != "greedy":
+            by_step.setdefault(row.step, {})[row.k] = row.value
+    return tuple(
+        Measured(
+            step=step,
+            accuracy=values[1],
+            pass_at_k=values[max(values)] if max(values) > 1 else None,
+            **totals[step],
+        )
+        for step, values in sorted(by_step.items())
+        if 1 in values and step in totals
+    )
+
+
+def _totals(in_rl: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, float]]:
+    """Step -> what RL had spent by then. A step that learnt from demonstrations alone generated
+    nothing, and its row does not say what was generated before.
+    """
+    names = ("rollouts", "generated_tokens", "learner_tokens", "seconds")
+    spent = dict.fromkeys(names, 0.0)
+    totals = {0: dict(spent)}
+    for row in in_rl:
+        spent["rollouts"] = row.get("spent_rollouts", spent["rollouts"])
+        spent["generated_tokens"] = row.get("spent_tokens", spent["generated_tokens"])
+        for name in ("learner_tokens", "seconds"):
+            spent[name] += row.get(name, 0.0)
+        totals[row["step"]] = dict(spent)
+    return totals
+
+
+def _series(in_rl: Sequence[Mapping[str, Any]], name: str) -> tuple[float, ...]:
+    """One number a step, or nothing where a step has none."""
+    values = [float(row[name]) for row in in_rl if name in row]
+    return tuple(values) if len(values) == len(in_rl) else ()
+
+
+def _making(ledger: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """What the set cost: every stage but those of training and measuring."""
+    total: dict[str, float] = {}
+    for stage, amounts in ledger.items():
+        if stage in (*_EXAMINED, *_TRAINED) or stage.endswith(LOST):
+            continue
+        for name, amount in amounts.items():
+            if name != "problems":
+                total[name] = total.get(name, 0.0) + amount
+    return total
+
+
+def _set_facts(
+    run: Path, ledger: Mapping[str, Mapping[str, float]], metrics: Sequence[Mapping[str, Any]]
+) -> SetFacts | None:
+    rows = read_rows(run / "lineage.jsonl") if (run / "lineage.jsonl").is_file() else []
+    if not rows:
+        return None
+    lineage = rows[0]
+    right = sum(num for grade, num in lineage["grades"].items() if float(grade) >= 1.0)
+    return SetFacts(
+        examples=lineage["num_demonstrations"],
+        queries=lineage["num_answered"],
+        completion_tokens=lineage["tokens"],
+        right=right / max(1, lineage["num_demonstrations"]),
+        sft_steps=max((row["step"] for row in metrics if row.get("stage") == "sft"), default=0),
+        learner_tokens=int(ledger.get("sft", {}).get("learner_tokens", 0)),
+    )
+
+
+def _forecast(run: Path, *, sft: bool) -> float | None:
+    """The gain that was foretold before RL; None where nothing was."""
+    report = read_object(run / report_name("sft" if sft else "base"))
+    forecast = report.get("forecast")
+    return float(forecast["value"]) if forecast else None

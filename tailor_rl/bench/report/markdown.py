@@ -1,0 +1,82 @@
+"""The figures of a study as Markdown tables, short, for a README: the same as on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tailor_rl.bench.findings import Results
+from tailor_rl.bench.report.tables import (
+    Entry,
+    Table,
+    claims_table,
+    comparison_table,
+    cost_tables,
+    figure_tables,
+    matched_tables,
+    threshold_tables,
+)
+from tailor_rl.printable import one_line
+
+_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>#|!~"})
+
+
+def escape_markdown(text: str) -> str:
+    r"""On one line, with nothing left that Markdown or HTML would read as markup.
+
+    Example: ``escape_markdown("a_b|<i>") == r"a\_b\|\<i\>"``.
+    """
+    return one_line(text, 400).replace("&", "&amp;").translate(_SPECIAL)
+
+
+def markdown(results: Results) -> str:
+    return "\n".join(_lines(results)) + "\n"
+
+
+def _lines(results: Results) -> Iterator[str]:
+    yield f"# {escape_markdown(results.study)}"
+    yield ""
+    if results.question:
+        yield from (escape_markdown(results.question), "")
+    yield from _bullets(results.answers)
+    yield from _bullets(results.notes)
+    planned = [each for each in results.comparisons if each.planned != "not planned"]
+    if planned:
+        yield from _section("Paired differences", [comparison_table(results, planned, "")])
+    figures = [t for t in figure_tables(results) if "ood:" not in t.title]
+    yield from _section("Figures: mean over seeds with its 95 % interval", figures)
+    yield from _section(
+        "What it takes to reach a threshold: restricted means, 95 % interval",
+        list(threshold_tables(results)),
+    )
+    if results.claims:
+        yield from _section("Claims", [claims_table(results)])
+    yield from _section(
+        "Cost: means over runs (set: making the SFT set)", list(cost_tables(results))
+    )
+    yield from _section("SFT sets", list(matched_tables(results)))
+    if results.missing:
+        missing = (f"{m.setting}, {m.arm}, seed {m.seed}: {m.why}" for m in results.missing)
+        yield from ("## Missing", "", *_bullets(tuple(missing)))
+
+
+def _bullets(sentences: tuple[str, ...]) -> Iterator[str]:
+    if sentences:
+        yield from (f"- {escape_markdown(sentence)}." for sentence in sentences)
+        yield ""
+
+
+def _section(title: str, tables: list[Table]) -> Iterator[str]:
+    if not tables:
+        return
+    yield from (f"## {title}", "")
+    for table in tables:
+        if table.title:
+            yield from (f"**{escape_markdown(table.title)}**", "")
+        yield _row([Entry(name) for name in table.head])
+        yield "|" + "|".join([" --- ", *(" ---: " for _ in table.head[1:])]) + "|"
+        yield from (_row(row) for row in table.rows)
+        yield ""
+
+
+def _row(entries: list[Entry] | tuple[Entry, ...]) -> str:
+    return "| " + " | ".join(escape_markdown(str(entry)) for entry in entries) + " |"

@@ -1,0 +1,292 @@
+"""The tables of a study's report, as text: the page and the Markdown file show the same ones.
+
+Knows nothing about HTML or Markdown: both escape for themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tailor_rl.bench.accounts import fact_text
+from tailor_rl.bench.arm_figures import STAGES
+from tailor_rl.bench.estimates import Estimate
+from tailor_rl.bench.figures import SPENT
+from tailor_rl.bench.findings import Compared, Cost, FinalFigure, Results, ThresholdTime
+from tailor_rl.bench.wording import (
+    CURVE_FIGURES,
+    FACTS,
+    KINDS,
+    NONE,
+    PARTS,
+    UNITS,
+    bracket,
+    figure_label,
+    ood_label,
+    p_text,
+    pair_noun,
+    plural,
+    points_text,
+    seeds_named,
+    setting_label,
+    share_text,
+)
+from tailor_rl.bench.wording import (
+    STAGES as STAGE_LABELS,
+)
+from tailor_rl.summary import amount
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What stands in a table: a figure, and its interval or remark."""
+
+    text: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.note}" if self.note else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The first entry of a row names it."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Entry, ...], ...]
+
+
+EMPTY = Entry(NONE)
+
+
+def figure_tables(results: Results, *, iqm: bool = False) -> Iterator[Table]:
+    """One for each setting, split and metric: arms by stages; then figures of the curve."""
+    by_key = {(f.setting, f.arm, f.figure): f for f in results.figures}
+    for setting in dict.fromkeys(f.setting for f in results.figures):
+        where = setting_label(setting, len(results.settings))
+        names = dict.fromkeys(f.figure for f in results.figures if f.setting == setting)
+        arms = [arm for arm in results.arms if any((setting, arm, n) in by_key for n in names)]
+        measured = [name.split(" ", 1) for name in names if name not in CURVE_FIGURES]
+        for rest in dict.fromkeys(rest for _, rest in measured):
+            columns = [f"{stage} {rest}" for stage in STAGES if f"{stage} {rest}" in names]
+            head = tuple(STAGE_LABELS[name.split(" ")[0]] for name in columns)
+            split, metric = rest.split(" ")
+            title = ", ".join(filter(None, (where, ood_label(split), metric)))
+            rows = [[by_key.get((setting, arm, name)) for name in columns] for arm in arms]
+            yield _figure_table(title, head, arms, rows, iqm=iqm)
+        if curve := [name for name in CURVE_FIGURES if name in names]:
+            rows = [[by_key.get((setting, arm, name)) for name in curve] for arm in arms]
+            head = tuple(CURVE_FIGURES[name] for name in curve)
+            yield _figure_table(where or "validation in RL", head, arms, rows, iqm=iqm)
+
+
+def _figure_table(
+    title: str,
+    head: tuple[str, ...],
+    arms: Sequence[str],
+    rows: Sequence[Sequence[FinalFigure | None]],
+    *,
+    iqm: bool,
+) -> Table:
+    def entry(figure: FinalFigure | None) -> Entry:
+        return EMPTY if figure is None else share_entry(figure.iqm if iqm else figure.mean)
+
+    body = (
+        (Entry(arm), *(entry(figure) for figure in row))
+        for arm, row in zip(arms, rows, strict=True)
+    )
+    return Table(title, ("arm", *head), tuple(body))
+
+
+def share_entry(estimate: Estimate | None) -> Entry:
+    return EMPTY if estimate is None else Entry(share_text(estimate.value), bracket(estimate))
+
+
+def points_entry(estimate: Estimate | None) -> Entry:
+    if estimate is None:
+        return EMPTY
+    return Entry(points_text(estimate.value), bracket(estimate, sign=True))
+
+
+def amount_entry(estimate: Estimate, horizon: float) -> Entry:
+    """Of a restricted mean: no interval where every run counts with the horizon."""
+    if estimate.low is None or estimate.high is None:
+        return Entry(amount(estimate.value), bracket(estimate))
+    if estimate.low == estimate.high == horizon:
+        return Entry(amount(estimate.value), "none by then")
+    return Entry(amount(estimate.value), f"[{amount(estimate.low)}, {amount(estimate.high)}]")
+
+
+def comparison_table(results: Results, rows: Sequence[Compared], title: str) -> Table:
+    """With every figure that the forest plot shows."""
+    head = ("comparison", "figure", "difference", "p", "p by Holm", "sign of the mean",
+            "sign-flip p", "probability of improvement", "detectable", "status")  # fmt: skip
+    return Table(title, head, tuple(_comparison(each, results) for each in rows))
+
+
+def _comparison(each: Compared, results: Results) -> tuple[Entry, ...]:
+    better = each.improvement
+    where = setting_label(each.setting, len(results.settings))
+    return (
+        Entry(f"{each.arm} \N{MINUS SIGN} {each.against}", where),
+        Entry(figure_label(each.figure)),
+        points_entry(each.difference),
+        Entry(p_text(each.p)),
+        Entry(p_text(each.holm_p)),
+        Entry(seeds_alike(each)),
+        Entry(p_text(each.sign_flip_p), _at_least(each.smallest_p)),
+        EMPTY if better is None else Entry(f"{better.value:.2f}", bracket(better, scale=1)),
+        EMPTY if each.detectable is None else Entry(f"{100 * each.detectable:.1f} points"),
+        Entry(each.planned, _added(each)),
+    )
+
+
+def seeds_alike(each: Compared) -> str:
+    """Example: "5 of 5 seeds"; over several settings a pair is of one seed in one of them."""
+    if not each.num_pairs:
+        return NONE
+    return f"{each.num_same_sign} of {plural(each.num_pairs, pair_noun(each))}"
+
+
+def _at_least(p: float | None) -> str:
+    return "" if p is None else f"(least possible {p_text(p)})"
+
+
+def _added(each: Compared) -> str:
+    return f"{seeds_named(each.added_seeds)} added later" if each.added_seeds else ""
+
+
+def threshold_tables(results: Results) -> Iterator[Table]:
+    """One for each setting, threshold and view; every unit is a column."""
+    keys = dict.fromkeys((t.setting, t.threshold, t.total) for t in results.thresholds)
+    for setting, threshold, total in keys:
+        found = [t for t in results.thresholds if (t.setting, t.threshold, t.total)
+                 == (setting, threshold, total)]  # fmt: skip
+        units = [unit for unit in SPENT if any(t.unit == unit for t in found)]
+        where = setting_label(setting, len(results.settings))
+        parts = (where, f"to {share_text(threshold)} on validation", view_label(total))
+        arms = dict.fromkeys(t.arm for t in found)
+        remark = "" if found[0].planned == "planned" else f" ({found[0].planned})"
+        yield Table(
+            ", ".join(filter(None, parts)) + remark,
+            ("arm", "reached", *(UNITS[unit] for unit in units)),
+            (*(_threshold_row(found, arm, units) for arm in arms), _horizon_row(found, units)),
+        )
+
+
+def _threshold_row(
+    found: Sequence[ThresholdTime], arm: str, units: Sequence[str]
+) -> tuple[Entry, ...]:
+    mine = {t.unit: t for t in found if t.arm == arm}
+    first = mine[units[0]]
+    entries = [amount_entry(mine[u].restricted_mean, mine[u].horizon) for u in units]
+    return (Entry(arm), Entry(f"{first.num_reached} of {first.num_runs}"), *entries)
+
+
+def _horizon_row(found: Sequence[ThresholdTime], units: Sequence[str]) -> tuple[Entry, ...]:
+    horizons = {t.unit: t.horizon for t in found}
+    return (Entry("horizon"), Entry(""), *(Entry(amount(horizons[unit])) for unit in units))
+
+
+def view_label(total: bool) -> str:
+    return "with the cost of the SFT set" if total else "RL alone"
+
+
+def cost_tables(results: Results) -> Iterator[Table]:
+    """One a setting: what making the set, SFT and RL cost, and the sum of each kind."""
+    for setting in dict.fromkeys(cost.setting for cost in results.costs):
+        rows = [cost for cost in results.costs if cost.setting == setting]
+        kinds = [k for k in KINDS if any(c.kind == k and c.mean for c in rows)]
+        columns = [(part, kind) for part in PARTS for kind in kinds
+                   if any((c.part, c.kind) == (part, kind) and c.mean for c in rows)]  # fmt: skip
+        columns += [("sum", kind) for kind in kinds]
+        head = tuple(f"{PARTS.get(part, 'all')}: {KINDS.get(kind, kind)}" for part, kind in columns)
+        arms = dict.fromkeys(cost.arm for cost in rows)
+        where = setting_label(setting, len(results.settings))
+        body = (
+            (Entry(arm), *(Entry(_cost(rows, arm, *column)) for column in columns)) for arm in arms
+        )
+        yield Table(where, ("arm", *head), tuple(body))
+
+
+def _cost(rows: Sequence[Cost], arm: str, part: str, kind: str) -> str:
+    found = [c.mean for c in rows if c.arm == arm and c.kind == kind and part in (c.part, "sum")]
+    return amount(sum(found)) if found else NONE
+
+
+def matched_tables(results: Results) -> Iterator[Table]:
+    """One a setting: mean of each fact, with the least and most of any run where these differ."""
+    for setting in dict.fromkeys(fact.setting for fact in results.matched):
+        rows = {(f.arm, f.fact): f for f in results.matched if f.setting == setting}
+        facts = [fact for fact in FACTS if any(fact == known for _, known in rows)]
+        body = []
+        for arm in dict.fromkeys(arm for arm, _ in rows):
+            entries = [Entry(arm)]
+            for name in facts:
+                fact = rows[arm, name]
+                ends = [fact_text(name, value) for value in (fact.least, fact.most)]
+                note = "" if ends[0] == ends[1] else f"[{ends[0]} to {ends[1]}]"
+                entries.append(Entry(fact_text(name, fact.mean), note))
+            body.append(tuple(entries))
+        where = setting_label(setting, len(results.settings))
+        yield Table(where, ("arm", *(FACTS[fact] for fact in facts)), tuple(body))
+
+
+def claims_table(results: Results) -> Table:
+    head = ("claim", "figure", "published", "found here", "same sign", "same size", "what differs")
+    rows = []
+    for each in results.claims:
+        span = each.published
+        published = NONE if span is None else f"{100 * span[0]:g} to {100 * span[1]:g} points"
+        rows.append(
+            (
+                Entry(each.claim),
+                Entry(figure_label(each.figure)),
+                Entry(published),
+                points_entry(each.ours),
+                Entry(each.same_sign),
+                Entry(each.same_size),
+                Entry("; ".join(each.differs) or NONE),
+            )
+        )
+    return Table("", head, tuple(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """An entry of the plan: when, how many cells had finished by then, and what it holds."""
+
+    time: str
+    when: str
+    what: tuple[tuple[str, str], ...]
+
+
+def plan_rows(results: Results) -> tuple[PlanRow, ...]:
+    rows = []
+    for i, entry in enumerate(results.plan):
+        finished = entry.get("finished")
+        when = "the plan" if i == 0 else "added"
+        if finished is not None:
+            when += f", with {plural(int(finished), 'cell')} finished"
+        what = [
+            (key, "; ".join(_promise(value) for value in values))
+            for key, values in entry.items()
+            if isinstance(values, list | tuple) and values
+        ]
+        rows.append(PlanRow(str(entry.get("time", "")), when, tuple(what)))
+    return tuple(rows)
+
+
+def _promise(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return str(value)
+    given = {key: item for key, item in value.items() if item not in (None, "")}
+    if "against" in given:
+        pair = f"{given.get('arm')} \N{MINUS SIGN} {given['against']}"
+    else:
+        pair = " < ".join(map(str, given.get("arms", ())))
+    parts = [figure_label(str(given["figure"])) if "figure" in given else ""]
+    parts += [str(given[key]) for key in ("setting", "claim") if given.get(key, "all") != "all"]
+    return ", ".join([pair, *filter(None, parts)])

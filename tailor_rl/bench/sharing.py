@@ -1,0 +1,388 @@
+"""What cells have in common is made once: a new cell begins with the parts that others finished.
+
+    base        the student's evaluation
+    attempts    what the student tries
+    candidates  what the teacher writes on that, screened
+    first_run   re-distillation's: the whole run of another initialisation
+    set         demonstrations
+    sft         the fine-tuned policy and its evaluation
+    whole       everything, from another study
+
+A part may be shared where everything that it depends on is equal: `part_key` is a hash of the
+recipe without what cannot matter to the part, so a key that is added to recipes later keeps parts
+apart until it is named here. The ledger of a cell counts what its parts cost whoever paid;
+stages.json says who did ("shared_from").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tailor_rl.bench.version import version_of
+from tailor_rl.config.load import FREE_KEYS, fingerprint
+from tailor_rl.config.needs import made_from, needs_attempts, needs_primitives, trains_student
+from tailor_rl.config.schema import RunConfig
+from tailor_rl.initialisations.re_distill import FIRST_RUN, first_recipe
+from tailor_rl.runs.files import write_atomic, write_json
+from tailor_rl.runs.folder import read_run_config
+from tailor_rl.runs.journal import read_stages
+from tailor_rl.runs.ledger import LOST, read_ledger
+from tailor_rl.summary import read_rows
+
+SHARED_FROM = "shared_from"
+
+_EXAMINED = ("evaluate_base", "evaluate_sft", "evaluate_rl")
+_LATER = (*_EXAMINED, "sft", "rl")  # than the set, or beside it
+_SCREENED = ("discover", "screen", "trial", "guard")
+_CANDIDATE_FILES = ("candidates", "discovery", "refused", "screening", "prompts")
+# Not of the set: what every run writes of itself, and what comes after the set.
+_OWN_FILES = frozenset(
+    {
+        "config.json", "environment.json", "outcome.json", "ledger.json", "stages.json",
+        "metrics.jsonl", "evaluations.jsonl", "grade_failures.jsonl", "error.log", "report.html",
+        "checkpoints", "results", "samples", "behaviours-base.json", "behaviours-sft.json",
+    }
+)  # fmt: skip
+_NOT_SHARED = ("teacher.sqlite", ".lock")  # beginnings of names: a book belongs to one run
+
+# Sections that the making of a set does not read, unless it trains the student on the way.
+_MAKING = (
+    "initialisation", "teacher", "prompts", "primitives", "demonstrations", "four_star",
+    "re_distill", "control", "measures",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`needed` and `depends_on` are of a recipe, `made` of the folder of a run."""
+
+    name: str
+    needed: Callable[[RunConfig], bool]
+    depends_on: Callable[[RunConfig], Mapping[str, Any]]
+    made: Callable[[Mapping[str, Any]], bool]  # from stages.json
+
+
+def part_key(part: Part, cfg: RunConfig) -> str:
+    return fingerprint({"part": part.name, **part.depends_on(cfg)})
+
+
+def _without(cfg: RunConfig, *keys: str) -> dict[str, Any]:
+    """The recipe as JSON without these sections or keys, nor those that change no result."""
+    table = cfg.model_dump(mode="json")
+    for key in (*keys, "cluster", *FREE_KEYS):
+        *sections, last = key.split(".")
+        inner = table
+        for section in sections:
+            inner = inner.get(section, {})
+        inner.pop(last, None)
+    return table
+
+
+def _base(cfg: RunConfig) -> Mapping[str, Any]:
+    return _without(
+        cfg, *_MAKING, "attempts", "sft", "rl",
+        "evaluation.every", "evaluation.num_validation_problems",
+    )  # fmt: skip
+
+
+def _attempts(cfg: RunConfig) -> Mapping[str, Any]:
+    table = _without(cfg, *_MAKING, "sft", "rl", "evaluation")
+    return {**table, "max_tokens": cfg.rl.max_tokens}
+
+
+def _candidates(cfg: RunConfig) -> Mapping[str, Any]:
+    """How many are selected does not matter where it is said how many are asked for."""
+    unread = ("initialisation", "demonstrations", "four_star", "re_distill", "control")
+    table = _without(cfg, *unread, "sft", "rl", "evaluation")
+    if cfg.primitives.num_candidates is not None:
+        del table["primitives"]["num_primitives"]
+    trial = cfg.demonstrations.temperature
+    return {**table, "max_tokens": cfg.rl.max_tokens, "trial": trial}
+
+
+def _first_run(cfg: RunConfig) -> Mapping[str, Any]:
+    """Of the run itself, or of the first run of a re-distillation."""
+    first = first_recipe(cfg) if cfg.initialisation == "re_distill" else cfg
+    return _without(first, "re_distill")
+
+
+def _set(cfg: RunConfig) -> Mapping[str, Any]:
+    if trains_student(cfg):
+        return _without(cfg)
+    return {**_without(cfg, "sft", "rl", "evaluation"), "max_tokens": cfg.rl.max_tokens}
+
+
+def _sft(cfg: RunConfig) -> Mapping[str, Any]:
+    if trains_student(cfg):
+        return _without(cfg)
+    return {**_without(cfg, "rl"), "max_tokens": cfg.rl.max_tokens}
+
+
+def _makes_primitives(cfg: RunConfig) -> bool:
+    """In the run's own folder: those of a first run are in another one."""
+    return needs_primitives(cfg) and "re_distill" not in made_from(cfg)
+
+
+def _finished(*stages: str) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda known: all("finished" in known.get(stage, {}) for stage in stages)
+
+
+def _warm(cfg: RunConfig) -> bool:
+    return cfg.initialisation != "none"
+
+
+# In the order of a run; "set" makes "attempts" and "candidates" unnecessary.
+PARTS = (
+    Part("base", lambda cfg: True, _base, _finished("evaluate_base")),
+    Part(
+        "attempts",
+        lambda cfg: needs_attempts(cfg) and _makes_primitives(cfg),
+        _attempts,
+        _finished("attempt"),
+    ),
+    Part("candidates", _makes_primitives, _candidates, _finished("discover", "screen")),
+    Part("set", _warm, _set, _finished("curate")),
+    # RL has begun: only then is it written down what everything before it had cost.
+    Part(
+        "sft",
+        _warm,
+        _sft,
+        lambda known: _finished("sft", "evaluate_sft")(known) and "rl" in known,
+    ),
+    Part("whole", lambda cfg: True, _without, _finished("evaluate_rl")),
+)
+FIRST_RUN_PART = Part("first_run", lambda cfg: True, _first_run, _finished("rl"))
+
+
+def keys_of(cfg: RunConfig) -> dict[str, str]:
+    """Part -> key, of the parts that a run of this recipe makes."""
+    return {part.name: part_key(part, cfg) for part in PARTS if part.needed(cfg)}
+
+
+def wants(cfg: RunConfig) -> dict[str, str]:
+    """Part -> key, of the parts that a run of this recipe could begin with."""
+    keys = keys_of(cfg)
+    if cfg.initialisation == "re_distill":
+        keys["first_run"] = part_key(FIRST_RUN_PART, cfg)
+    return keys
+
+
+def makes(cfg: RunConfig) -> dict[str, str]:
+    """Part -> key, of the parts that others may take from a run of this recipe."""
+    keys = keys_of(cfg)
+    if cfg.initialisation != "re_distill":  # which is no first run of another
+        keys["first_run"] = part_key(FIRST_RUN_PART, cfg)
+    return keys
+
+
+def saved_by(cfgs: Sequence[RunConfig]) -> dict[str, int]:
+    """Part -> how many of these runs, made one after another, will not have to make it."""
+    made: set[str] = set()
+    saved: dict[str, int] = {}
+    for cfg in cfgs:
+        found = {name for name, key in wants(cfg).items() if key in made and name != "whole"}
+        for name in _worth_taking(found):
+            saved[name] = saved.get(name, 0) + 1
+        made.update(makes(cfg).values())
+    return saved
+
+
+def _worth_taking(found: Collection[str]) -> list[str]:
+    """In the order of a run. The set makes what it is made from unnecessary; SFT needs its set."""
+    unnecessary = {"attempts", "candidates", "first_run"} if "set" in found else {"sft"}
+    return [name for name in _TAKE if name in found and name not in unnecessary]
+
+
+def share(cfg: RunConfig, folder: Path, donors: Sequence[Path]) -> dict[str, str]:
+    """Put into a new run folder every part that one of `donors` has finished: part -> donor.
+
+    Only of runs of the same version. Nothing in a donor changes.
+    """
+    version = version_of(folder)
+    able = [donor for donor in donors if version_of(donor) == version]
+    found = _donors(cfg, able)
+    if (whole := found.pop("whole", None)) is not None:
+        _take_whole(folder, whole)
+        return {"whole": whole.name}
+    taken = _worth_taking(found)
+    for name in taken:
+        _TAKE[name](folder, found[name])
+    return {name: found[name].name for name in taken}
+
+
+def _donors(cfg: RunConfig, able: Sequence[Path]) -> dict[str, Path]:
+    """Part -> a run that has it, of the parts that one has."""
+    found = {name: _donor(name, key, able) for name, key in wants(cfg).items()}
+    return {name: donor for name, donor in found.items() if donor is not None}
+
+
+def awaits(
+    cfg: RunConfig, busy: Sequence[RunConfig], waiting: Sequence[RunConfig], donors: Sequence[Path]
+) -> bool:
+    """Whether a run of this recipe had better wait: for a part that one of the runs in `busy` is
+    about to make, or for a first run, which is all that one of those in `waiting` will be.
+    """
+    found = set(_donors(cfg, donors))
+    if "whole" in found:
+        return False
+    keys = wants(cfg)
+    missing = {name: key for name, key in keys.items() if name not in found and name != "whole"}
+    if "set" in found:
+        missing = {name: key for name, key in missing.items() if name == "sft"}
+    made = [makes(other) for other in busy]
+    made += [{"first_run": makes(other).get("first_run", "")} for other in waiting]
+    return any(each.get(name) == key for each in made for name, key in missing.items())
+
+
+def _donor(name: str, key: str, donors: Sequence[Path]) -> Path | None:
+    part = FIRST_RUN_PART if name == "first_run" else _by_name(name)
+    for donor in donors:
+        if part.made(read_stages(donor)) and _made_by(donor).get(name) == key:
+            return donor
+    return None
+
+
+@functools.cache
+def _made_by(donor: Path) -> Mapping[str, str]:
+    """A run folder keeps its recipe for life."""
+    return makes(read_run_config(donor))
+
+
+def _by_name(name: str) -> Part:
+    return next(part for part in PARTS if part.name == name)
+
+
+# --- taking: files first, then what says that they are there
+
+
+def _take_base(folder: Path, donor: Path) -> None:
+    _take_examination(folder, donor, "base")
+    _take_stages(folder, donor, ["evaluate_base"])
+
+
+def _take_attempts(folder: Path, donor: Path) -> None:
+    _copy(donor / "attempts.jsonl", folder)
+    _take_stages(folder, donor, ["attempt"])
+
+
+def _take_candidates(folder: Path, donor: Path) -> None:
+    for name in _CANDIDATE_FILES:
+        if (donor / f"{name}.jsonl").is_file():
+            _copy(donor / f"{name}.jsonl", folder)
+    _take_stages(folder, donor, _SCREENED)
+
+
+def _take_first_run(folder: Path, donor: Path) -> None:
+    """The donor as a run inside the run, its seconds on this one's account: all else is added up
+    when the run reads it.
+    """
+    inner = folder / FIRST_RUN
+    _copy_all(donor, inner, but=_OWN_FILES - {"metrics.jsonl", "evaluations.jsonl", "checkpoints"})
+    _take_stages(inner, donor, [stage for stage in read_stages(donor) if stage not in _EXAMINED])
+    ledger = read_ledger(inner)
+    seconds = sum(row.get("seconds", 0.0) for row in ledger.values())
+    _add_to_ledger(inner, {"validation": read_ledger(donor).get("validation", {})})
+    _add_to_ledger(folder, {FIRST_RUN: {"seconds": seconds}})
+
+
+def _take_set(folder: Path, donor: Path) -> None:
+    _copy_all(donor, folder, but=_OWN_FILES)
+    _take_stages(folder, donor, [stage for stage in read_stages(donor) if stage not in _LATER])
+
+
+def _take_sft(folder: Path, donor: Path) -> None:
+    for checkpoint in donor.glob("checkpoints/sft*"):
+        _copy(checkpoint, folder / "checkpoints")
+    rows = [row for row in read_rows(donor / "metrics.jsonl") if row.get("stage") == "sft"]
+    _append(folder / "metrics.jsonl", rows)
+    _take_examination(folder, donor, "sft")
+    before = read_stages(donor)["rl"].get("ledger", {})  # SFT's own measurements on validation
+    _add_to_ledger(folder, {"validation": before.get("validation", {})})
+    _take_stages(folder, donor, ["sft", "evaluate_sft"])
+
+
+def _take_whole(folder: Path, donor: Path) -> None:
+    _copy_all(donor, folder, but=frozenset({"config.json", "environment.json", "stages.json"}))
+    stages = read_stages(donor)
+    write_json(folder / "stages.json", _marked(stages, donor))
+
+
+_TAKE: Mapping[str, Callable[[Path, Path], None]] = {
+    "base": _take_base,
+    "attempts": _take_attempts,
+    "candidates": _take_candidates,
+    "first_run": _take_first_run,
+    "set": _take_set,
+    "sft": _take_sft,
+}
+
+
+def _take_examination(folder: Path, donor: Path, stage: str) -> None:
+    for kind in ("results", "samples"):
+        _copy(donor / kind / f"eval-{stage}.jsonl", folder / kind)
+    rows = [row for row in read_rows(donor / "evaluations.jsonl") if row.get("stage") == stage]
+    _append(folder / "evaluations.jsonl", rows)
+
+
+def _take_stages(folder: Path, donor: Path, stages: Sequence[str]) -> None:
+    """What they cost, then that they are finished: with that they are never done again."""
+    known, spent = read_stages(donor), read_ledger(donor)
+    _add_to_ledger(folder, {stage: spent[stage] for stage in stages if stage in spent})
+    own = read_stages(folder)
+    taken = {stage: known[stage] for stage in stages if "finished" in known.get(stage, {})}
+    write_json(folder / "stages.json", {**own, **_marked(taken, donor)})
+
+
+def _marked(stages: Mapping[str, Any], donor: Path) -> dict[str, Any]:
+    """A part may have been shared before: the first to have made it is named."""
+    return {name: {SHARED_FROM: donor.name, **entry} for name, entry in stages.items()}
+
+
+def _add_to_ledger(folder: Path, rows: Mapping[str, Mapping[str, float]]) -> None:
+    ledger = read_ledger(folder)
+    kept = {name: dict(row) for name, row in rows.items() if row and not name.endswith(LOST)}
+    write_json(folder / "ledger.json", {**ledger, **kept})
+
+
+def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    old = read_rows(path) if path.is_file() else []
+    lines = (json.dumps(row, ensure_ascii=False) for row in (*old, *rows))
+    write_atomic(path, "".join(f"{line}\n" for line in lines))
+
+
+def _copy_all(donor: Path, folder: Path, *, but: frozenset[str]) -> None:
+    for path in _files(donor):
+        if path.name not in but:
+            _copy(path, folder)
+
+
+def _files(donor: Path) -> Iterator[Path]:
+    return (path for path in donor.iterdir() if not path.name.startswith(_NOT_SHARED))
+
+
+def _copy(source: Path, into: Path) -> None:
+    """A file or a folder of files. Checkpoints are linked where the file system can: they are large
+    and never written to again; rows are copied, since runs append to theirs.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    target = into / source.name
+    if source.is_dir():
+        linked = "checkpoints" in source.parts
+        shutil.copytree(source, target, copy_function=_link if linked else shutil.copy2)
+    else:
+        shutil.copy2(source, target)
+
+
+def _link(source: str, target: str) -> None:
+    with contextlib.suppress(OSError):
+        os.link(source, target)
+        return
+    shutil.copy2(source, target)

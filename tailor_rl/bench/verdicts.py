@@ -1,0 +1,130 @@
+"""What comparisons and trends come to, each in one sentence, and the table of claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tailor_rl.bench.estimates import Estimate
+from tailor_rl.bench.findings import Claimed, Compared, Trended
+from tailor_rl.bench.paired import check_claim
+from tailor_rl.bench.study import ALL, Study
+from tailor_rl.bench.wording import (
+    NONE,
+    figure_label,
+    p_equals,
+    pair_noun,
+    plural,
+    points_estimate,
+    points_text,
+    seeds_named,
+    sentence,
+    was,
+)
+
+LEVEL = 0.05
+
+
+def comparison_answer(each: Compared, tests: int) -> str:
+    """Told apart where p, corrected for all `tests` that were planned, is below 0.05; no full stop.
+
+    Example: "After RL, in distribution, pass@1: tailor is above rule_based: +15.2 points [+12.1,
+    +18.3], the sign of the mean on 5 of 5 seeds, p = 0.013 by Holm over 6".
+    """
+    where = sentence(figure_label(each.figure)) + (
+        "" if each.setting == ALL else f", {each.setting}"
+    )
+    pair = f"{each.arm} and {each.against}"
+    if each.difference is None:
+        return f"{where}: nothing can be said of {pair}, which have no finished seed in common"
+    alike = f"{each.num_same_sign} of {plural(each.num_pairs, pair_noun(each))}"
+    said = f"{points_estimate(each.difference)}, the sign of the mean on {alike}"
+    p = each.p if each.holm_p is None else each.holm_p
+    if p is None:
+        return f"{where}: {each.arm} minus {each.against} is {said}; nothing to test it by"
+    how = f"by Holm over {tests}" if each.holm_p is not None else "not corrected"
+    said = f"{said}, {p_equals(p)} {how}{_remarks(each)}"
+    if p >= LEVEL:
+        missed = "" if each.detectable is None else _could_miss(each.detectable)
+        return f"{where}: {pair} are not told apart: {said}{missed}"
+    side = "above" if each.difference.value > 0 else "below"
+    return f"{where}: {each.arm} is {side} {each.against}: {said}"
+
+
+def _could_miss(detectable: float) -> str:
+    least = points_text(detectable).removeprefix("+")
+    return f"; a true difference below {least} is missed by such runs 1 time in 5 or more often"
+
+
+def _remarks(each: Compared) -> str:
+    parts = []
+    if each.planned != "planned":
+        parts.append("not planned" if each.planned == "not planned" else "asked after runs began")
+    if each.added_seeds:
+        seeds = each.added_seeds
+        parts.append(f"{seeds_named(seeds)} {was(seeds)} added after runs began")
+    for setting, seeds in each.left_out.items():
+        where = "" if setting == ALL else f" in {setting}"
+        parts.append(
+            f"{seeds_named(seeds)}{where} {was(seeds)} left out: only one of the two has it"
+        )
+    return "".join(f"; {part}" for part in parts)
+
+
+def trend_answer(each: Trended, tests: int) -> str:
+    """As for comparisons; Page's test is one-sided: it knows no fall."""
+    along = f"{sentence(figure_label(each.figure))}, along {', '.join(each.arms)}"
+    if each.slope is None:
+        return f"{along}: nothing can be said, since no finished seed is common to all of them"
+    rise = f"{points_estimate(each.slope)} a place"
+    p = each.p if each.holm_p is None else each.holm_p
+    if p is None:
+        return f"{along}: {rise}; nothing to test it by"
+    how = f"by Holm over {tests}" if each.holm_p is not None else "not corrected"
+    rows = f"Page's test over {plural(each.num_rows, 'row')}, {p_equals(p)} {how}"
+    verdict = "it rises" if p < LEVEL else "no rise is shown"
+    return f"{along}: {verdict}: {rise}, {rows}"
+
+
+def make_claims(
+    study: Study, compared: Sequence[Compared], trended: Sequence[Trended], differs: Sequence[str]
+) -> Iterator[Claimed]:
+    """A row for each comparison or trend that states a claim; `differs` is in what all of them
+    differ from the publications, to which the runs of each row are added.
+    """
+    for asked in study.comparisons:
+        if not asked.claim and asked.low is None:
+            continue
+        key = (asked.arm, asked.against, asked.figure, asked.setting)
+        found = next(c for c in compared if (c.arm, c.against, c.figure, c.setting) == key)
+        claim = asked.claim or f"{asked.arm} over {asked.against}"
+        yield _claimed(claim, found, (*differs, _runs(found.num_pairs, "pair")))
+    for trend, rising in zip(study.trends, trended, strict=True):
+        if trend.claim:
+            yield _trend_claimed(rising, (*differs, _runs(rising.num_rows, "row")))
+
+
+def _runs(num: int, noun: str) -> str:
+    return f"{plural(num, noun)} of runs here"
+
+
+def _claimed(claim: str, found: Compared, differs: tuple[str, ...]) -> Claimed:
+    ours, sign, size = found.difference, NONE, NONE
+    if ours is None:
+        sign = size = "nothing to compare"
+    elif found.published is not None:
+        check = check_claim(ours, *found.published)
+        sign, size = check.same_sign, check.same_size
+    else:  # words without a range claim that the first arm is above
+        sign = _sign(ours)
+    return Claimed(claim, found.published, found.figure, ours, sign, size, differs)
+
+
+def _trend_claimed(found: Trended, differs: tuple[str, ...]) -> Claimed:
+    sign = "nothing to compare" if found.slope is None else _sign(found.slope)
+    return Claimed(found.claim, None, found.figure, found.slope, sign, NONE, differs)
+
+
+def _sign(ours: Estimate) -> str:
+    if ours.low is None or ours.high is None or ours.low <= 0 <= ours.high:
+        return "not told apart"
+    return "yes" if ours.value > 0 else "no"

@@ -1,0 +1,263 @@
+"""`tailor bench`, from what was typed to an exit code. Checks every cell before it runs any.
+
+Knows nothing about Ray: cells are processes, and how many fit at once comes as a number.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tailor_rl.cli_run import INTERRUPTED, TERMINATED, find_run, say, sigterm_as_interrupt
+from tailor_rl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tailor_rl.bench.cells import Cell
+    from tailor_rl.bench.folder import StudyFolder
+    from tailor_rl.bench.queue import Progress
+    from tailor_rl.bench.study import Study
+    from tailor_rl.config.forecast import Forecast
+    from tailor_rl.config.schema import RunConfig
+
+SOME_FAILED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was typed. `reuse` are other studies that whole cells may be taken from."""
+
+    file: Path
+    overrides: tuple[str, ...]
+    name: str
+    runs_dir: Path
+    only: tuple[str, ...]
+    reuse: tuple[Path, ...]
+    at_once: int | None
+    mixed_versions: bool
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A study that was found to be sound. `cells` are all of it, `chosen` those to be run now."""
+
+    request: Request
+    study: Study
+    cells: tuple[Cell, ...]
+    chosen: tuple[Cell, ...]
+    donors: tuple[Path, ...]
+    forecasts: dict[str, Forecast]  # by the name of a cell without its seed
+    notes: tuple[str, ...]
+
+
+def make_request(
+    config: str,
+    overrides: Sequence[str],
+    *,
+    name: str | None,
+    runs_dir: Path,
+    only: Sequence[str],
+    reuse: Sequence[str],
+    at_once: int | None,
+    mixed_versions: bool,
+    command: Sequence[str],
+) -> Request:
+    file = Path(config)
+    return Request(
+        file=file,
+        overrides=tuple(overrides),
+        name=name or file.stem,
+        runs_dir=runs_dir,
+        only=tuple(only),
+        reuse=tuple(find_run(each, runs_dir) for each in reuse),
+        at_once=at_once,
+        mixed_versions=mixed_versions,
+        command=tuple(command),
+    )
+
+
+def prepare(request: Request) -> Prepared:
+    """Every check that needs no cluster. Raises ConfigError or RunFolderError; creates nothing."""
+    from tailor_rl.bench.cells import make_cells
+    from tailor_rl.bench.folder import check_name
+    from tailor_rl.bench.study import read_study
+
+    study = read_study(request.file)
+    check_name(request.runs_dir, request.name)
+    cells = make_cells(study, request.file, request.overrides)
+    donors = _donors(request.reuse)
+    forecasts, notes = _check_recipes(cells, request.file)
+    return Prepared(
+        request, study, tuple(cells), _chosen(cells, request.only), donors, forecasts, notes
+    )
+
+
+def _donors(reuse: Sequence[Path]) -> tuple[Path, ...]:
+    from tailor_rl.bench.folder import is_study, runs_of
+
+    for study in reuse:
+        if not is_study(study):
+            raise ConfigError(f"--reuse {study} is no study: name a folder of `tailor bench`")
+    return tuple(run for study in reuse for run in runs_of(study))
+
+
+def _chosen(cells: Sequence[Cell], only: Sequence[str]) -> tuple[Cell, ...]:
+    """All, or those that one of the patterns fits."""
+    for pattern in only:
+        if not any(fnmatch.fnmatchcase(cell.name, pattern) for cell in cells):
+            raise ConfigError(
+                f"--only {pattern} fits no cell of the study: they are named like {cells[0].name}"
+            )
+    return tuple(
+        cell
+        for cell in cells
+        if not only or any(fnmatch.fnmatchcase(cell.name, pattern) for pattern in only)
+    )
+
+
+def _check_recipes(
+    cells: Sequence[Cell], file: Path
+) -> tuple[dict[str, Forecast], tuple[str, ...]]:
+    """One of every family: a seed makes no recipe wrong."""
+    from tailor_rl.cli_run import check_recipe
+    from tailor_rl.config.forecast import forecast
+    from tailor_rl.config.paths import search_folders
+
+    forecasts: dict[str, Forecast] = {}
+    notes: dict[str, None] = {}
+    for cell in cells:
+        if cell.family in forecasts:
+            continue
+        try:
+            task, _, said = check_recipe(cell.config, search_folders(file.parent))
+        except ConfigError as error:
+            raise ConfigError(f"{file}, cell {cell.name}: {error}") from error
+        forecasts[cell.family] = forecast(cell.config, task.splits)
+        notes.update(dict.fromkeys(said))
+    return forecasts, tuple(notes)
+
+
+def print_plan(prepared: Prepared) -> None:
+    """The cells, what is compared, and what it will cost."""
+    from tailor_rl.bench.sharing import saved_by
+
+    study = prepared.study
+    if study.question:
+        typer.echo(study.question)
+    typer.echo(f"{len(prepared.chosen)} cells in {_place(prepared)}:")
+    names = {cell.name for cell in prepared.chosen}
+    for family, cost in prepared.forecasts.items():
+        seeds = [c.seed for c in prepared.cells if c.family == family and c.name in names]
+        if seeds:
+            typer.echo(f"  {family:<40} seeds {', '.join(map(str, seeds))}: {_cost(cost)}")
+    saved = saved_by([cell.config for cell in prepared.chosen])
+    if saved:
+        shared = ", ".join(f"{part} {num} times" for part, num in saved.items())
+        typer.echo(f"made once and shared: {shared}")
+    for planned in study.comparisons:
+        typer.echo(f"planned: {planned.arm} against {planned.against}, {planned.figure}")
+    for trend in study.trends:
+        typer.echo(f"planned: {trend.figure} rising along {' < '.join(trend.arms)}")
+    for note in prepared.notes:
+        typer.echo(f"note: {note}")
+    typer.echo("dry run: nothing was started and nothing written")
+
+
+def _place(prepared: Prepared) -> Path:
+    return prepared.request.runs_dir / prepared.request.name
+
+
+def _cost(cost: Forecast) -> str:
+    """Of one cell by itself."""
+    least, most = cost.teacher_requests
+    requests = f", {least:,} to {most:,} teacher requests" if most else ""
+    return f"{cost.rollouts:,} rollouts, {cost.sft_steps:,} SFT steps{requests} each"
+
+
+def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: bool) -> None:
+    """Run the cells that are left, then write the report. Exit code 3 where one failed.
+
+    `at_once` says how many runs of a recipe fit side by side.
+    """
+    from tailor_rl.bench.folder import StudyFolder, is_finished
+    from tailor_rl.bench.plan import extend_plan
+    from tailor_rl.bench.version import check_same_version
+
+    request = prepared.request
+    with sigterm_as_interrupt() as terminated, _opened(StudyFolder, request) as folder:
+        folder.check(prepared.cells)
+        check_same_version(folder.runs(), mixed=request.mixed_versions)
+        finished = sum(map(is_finished, folder.runs()))
+        extend_plan(folder.path, prepared.study, finished=finished)
+        folder.record(prepared.study, request.command, request.file)
+        try:
+            progress = _work_off(prepared, folder, at_once, plain=plain)
+        except KeyboardInterrupt as error:
+            say(f"stopped; the same command goes on, `tailor report {folder.path}` shows the rest")
+            raise typer.Exit(TERMINATED if terminated() else INTERRUPTED) from error
+        publish(folder.path, mixed_versions=request.mixed_versions)
+        if progress.failed:
+            _say_failures(progress, folder)
+            raise typer.Exit(SOME_FAILED)
+
+
+def _opened(kind: type[StudyFolder], request: Request) -> StudyFolder:
+    return kind.open(request.runs_dir, request.name)
+
+
+def _work_off(
+    prepared: Prepared, folder: StudyFolder, at_once: Callable[[RunConfig], int], *, plain: bool
+) -> Progress:
+    from tailor_rl.bench.folder import CELLS
+    from tailor_rl.bench.overview import make_overview
+    from tailor_rl.bench.process import RunProcess
+    from tailor_rl.bench.queue import Queue
+    from tailor_rl.config.load import Provenance
+
+    request = prepared.request
+    provenance = Provenance(
+        file=str(request.file),
+        overrides=request.overrides,
+        command=request.command,
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    with make_overview(folder.path / CELLS, plain=plain) as overview:
+        for line in (f"study folder {folder.path}", *prepared.notes):
+            overview.log(line)
+        queue = Queue(
+            prepared.chosen,
+            folder,
+            start=RunProcess,
+            elsewhere=prepared.donors,
+            provenance=provenance,
+            overview=overview,
+            at_once=request.at_once or min(at_once(cell.config) for cell in prepared.chosen),
+        )
+        return queue.run()
+
+
+def _say_failures(progress: Progress, folder: StudyFolder) -> None:
+    from tailor_rl.bench.overview import reason
+
+    for name, code in progress.failed.items():
+        say(f"{name} failed (exit code {code}): {reason(folder.cell(name))}")
+    first = next(iter(progress.failed))
+    say(f"logs are in {folder.log(first).parent}; the same command tries the failed cells again,")
+    say(f"--only {first} that one alone")
+    untouched = len(progress.cells) - len(progress.finished) - len(progress.failed)
+    if untouched:
+        say(f"{untouched} cells were not begun, since the last three failed and none finished")
+
+
+def publish(study: Path, *, mixed_versions: bool) -> None:
+    """results.json, report.html and report.md of what is finished; says where they are."""
+    from tailor_rl.bench.publish import write_study_report
+
+    for line in write_study_report(study, mixed_versions=mixed_versions):
+        typer.echo(line)

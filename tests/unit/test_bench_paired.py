@@ -1,0 +1,392 @@
+"""Planned comparisons on common seeds: hand-worked numbers, other packages' outputs, laws."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from tailor_rl.bench.estimates import Estimate
+from tailor_rl.bench.paired import (
+    BySeed,
+    check_claim,
+    compare,
+    detectable_difference,
+    holm,
+    page_trend,
+    student_mean,
+)
+
+# Hours of sleep gained under two drugs by ten patients: the example of Student (1908) and of every
+# textbook since; R's t.test(extra ~ group, data = sleep, paired = TRUE) prints t = -4.0621, df = 9,
+# p-value = 0.002833, interval -2.4598858 to -0.7001142, mean difference -1.58.
+FIRST = (0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0)
+SECOND = (1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4)
+
+
+def arm(*figures: float, setting: str = "all", first_seed: int = 0) -> BySeed:
+    return {setting: {first_seed + i: figure for i, figure in enumerate(figures)}}
+
+
+def found(value: float, low: float | None, high: float | None) -> Estimate:
+    return Estimate(value, low, high, num_runs=5, fewest=5)
+
+
+def claim(ours: Estimate, low: float, high: float) -> tuple[str, str]:
+    checked = check_claim(ours, low, high)
+    return checked.same_sign, checked.same_size
+
+
+def test_difference_is_the_published_paired_t_test() -> None:
+    paired = compare(arm(*FIRST), arm(*SECOND), seed=0)
+    estimate = paired.difference.estimate
+    assert estimate.value == pytest.approx(-1.58)
+    assert estimate.low == pytest.approx(-2.4598858, abs=1e-7)
+    assert estimate.high == pytest.approx(-0.7001142, abs=1e-7)
+    assert paired.difference.p == pytest.approx(0.002833, abs=1e-6)
+    assert paired.difference.degrees == pytest.approx(9)
+    # Nine of ten slept longer under the second; the tenth alike.
+    assert (paired.num_pairs, paired.num_same_sign) == (10, 9)
+    # Of the nine that differ, all one way: 2 of 2^9 flips.
+    assert paired.sign_flip_p == pytest.approx(2 / 2**9)
+    assert paired.smallest_p == pytest.approx(2 / 2**10)
+
+
+def test_settings_are_averaged_and_their_variances_stratified_by_hand() -> None:
+    # a: differences .1 .2 .3, mean .2, s^2 = .01, v = .01 / 3.
+    # b: differences .4 .8, mean .6, s^2 = .08, v = .08 / 2.
+    # Mean .4; variance (.0033333 + .04) / 4 = .0108333, error .1040833;
+    # df = .0433333^2 / (.0033333^2 / 2 + .04^2 / 1) = .00187778 / .00160556 = 1.169550.
+    first = {"a": {1: 0.2, 2: 0.4, 3: 0.6}, "b": {1: 0.5, 2: 1.0}}
+    second = {"a": {1: 0.1, 2: 0.2, 3: 0.3}, "b": {1: 0.1, 2: 0.2}}
+    difference = compare(first, second, seed=0).difference
+    assert difference.estimate.value == pytest.approx(0.4)
+    assert difference.standard_error == pytest.approx(0.1040833)
+    assert difference.degrees == pytest.approx(1.169550, abs=1e-6)
+    half = stats.t.ppf(0.975, 1.169550) * 0.1040833
+    assert difference.estimate.low == pytest.approx(0.4 - half, abs=1e-5)
+    assert difference.p == pytest.approx(2 * stats.t.sf(0.4 / 0.1040833, 1.169550), abs=1e-6)
+    assert (difference.estimate.num_runs, difference.estimate.fewest) == (5, 2)
+
+
+def test_only_common_seeds_count_and_the_others_are_named() -> None:
+    first = {"a": {1: 0.5, 2: 0.6, 3: 0.9}, "c": {1: 0.3}}
+    second = {"a": {2: 0.4, 3: 0.5, 7: 0.0}, "b": {1: 0.2, 4: 0.2}}
+    paired = compare(first, second, seed=0)
+    assert paired.difference.estimate.value == pytest.approx(0.3)
+    assert paired.seeds == {"a": (2, 3)}
+    assert paired.left_out == {"a": (1, 7), "b": (1, 4), "c": (1,)}
+    # Both runs of the first beat .4; .6 and .9 beat .5 too.
+    assert paired.improvement.value == pytest.approx(1.0)
+    assert paired.improvement.num_runs == 4
+
+
+def test_no_common_seed_is_refused() -> None:
+    with pytest.raises(ValueError, match="no seed in common"):
+        compare({"a": {1: 0.5}}, {"a": {2: 0.5}, "b": {1: 0.5}}, seed=0)
+    with pytest.raises(ValueError, match="not finite"):
+        compare({"a": {1: float("nan")}}, {"a": {1: 0.5}}, seed=0)
+
+
+def test_one_seed_has_a_difference_without_interval_or_p() -> None:
+    paired = compare(arm(0.5), arm(0.4), seed=0)
+    assert paired.difference.estimate.value == pytest.approx(0.1)
+    assert (paired.difference.estimate.low, paired.difference.estimate.high) == (None, None)
+    assert paired.difference.estimate.caveat == "one run, no error bar"
+    assert (paired.difference.p, paired.sign_flip_p, paired.smallest_p) == (None, None, None)
+    assert paired.difference.detectable is None
+
+
+def test_one_seed_in_one_setting_leaves_the_whole_without_an_interval() -> None:
+    first = {"a": {1: 0.5, 2: 0.7}, "b": {1: 0.5}}
+    second = {"a": {1: 0.4, 2: 0.4}, "b": {1: 0.4}}
+    difference = compare(first, second, seed=0).difference
+    assert difference.estimate.value == pytest.approx(0.15)
+    assert (difference.estimate.low, difference.p) == (None, None)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e6, 1e-12])
+def test_equal_differences_earn_no_p_though_they_differ_by_rounding(factor: float) -> None:
+    # .3 - .2 and .8 - .7 differ in the 17th digit, which is not a spread.
+    first, second = (0.3, 0.8, 0.2), (0.2, 0.7, 0.1)
+    assert len({a - b for a, b in zip(first, second, strict=True)}) > 1
+    paired = compare(arm(*(factor * x for x in first)), arm(*(factor * x for x in second)), seed=0)
+    assert paired.difference.estimate.value == pytest.approx(0.1 * factor)
+    assert (paired.difference.estimate.low, paired.difference.p) == (None, None)
+    assert paired.difference.estimate.caveat == "the same on every seed, no error bar"
+    assert (paired.num_same_sign, paired.sign_flip_p, paired.smallest_p) == (3, 0.25, 0.25)
+
+
+def test_equal_differences_of_large_figures_earn_no_p() -> None:
+    # Of figures near 1e8 the last digit is 1.5e-8: 1e-7 of the difference.
+    first, second = (1e8 + 0.1, 2e8 + 0.1, 3e8 + 0.1), (1e8, 2e8, 3e8)
+    difference = compare(arm(*first), arm(*second), seed=0).difference
+    assert difference.estimate.value == pytest.approx(0.1, rel=1e-6)
+    assert (difference.estimate.low, difference.p) == (None, None)
+
+
+def test_a_mean_that_is_zero_but_for_rounding_has_no_sign() -> None:
+    # .1 + .2 - .3 is 5.6e-17.
+    paired = compare(arm(0.1, 0.2, -0.3), arm(0.0, 0.0, 0.0), seed=0)
+    assert paired.difference.estimate.value == 0.0
+    assert paired.difference.p == pytest.approx(1)
+    assert paired.num_same_sign == 0
+
+
+def test_a_seed_that_is_equal_but_for_rounding_has_no_sign() -> None:
+    assert 0.1 + 0.2 > 0.3
+    paired = compare(arm(0.1 + 0.2, 0.5, 0.6), arm(0.3, 0.1, 0.1), seed=0)
+    assert (paired.num_pairs, paired.num_same_sign) == (3, 2)
+
+
+def test_equal_arms_show_nothing() -> None:
+    paired = compare(arm(0.3, 0.5, 0.9), arm(0.3, 0.5, 0.9), seed=0)
+    assert paired.difference.estimate.value == 0
+    assert (paired.difference.p, paired.sign_flip_p) == (None, 1.0)
+    assert (paired.num_pairs, paired.num_same_sign) == (3, 0)
+    assert paired.improvement.value == pytest.approx(0.5)
+
+
+def test_a_setting_without_spread_does_not_hide_that_of_another() -> None:
+    first = {"a": {1: 0.2, 2: 0.2}, "b": {1: 0.2, 2: 0.4}}
+    second = {"a": {1: 0.1, 2: 0.1}, "b": {1: 0.1, 2: 0.1}}
+    difference = compare(first, second, seed=0).difference
+    assert difference.standard_error == pytest.approx(0.05)  # sqrt(.02 / 2) / 2
+    assert difference.degrees == pytest.approx(1)
+
+
+def test_five_seeds_cannot_reach_a_sign_flip_p_below_one_sixteenth() -> None:
+    paired = compare(arm(0.5, 0.6, 0.7, 0.8, 0.9), arm(0.1, 0.3, 0.2, 0.1, 0.2), seed=0)
+    assert (paired.num_same_sign, paired.sign_flip_p, paired.smallest_p) == (5, 0.0625, 0.0625)
+    assert paired.difference.p is not None and paired.difference.p < 0.01
+
+
+def test_sign_flips_weigh_settings_as_the_mean_does() -> None:
+    # Two pairs of +.2 in a, one of -.15 in b: as parts of the mean .1, .1, -.15, whose sum .05 is
+    # the least that flips give (.35, .15, .15, .05). Unweighted, .25 were the second largest of
+    # .55, .25, .15, .15, and p one half.
+    first = {"a": {1: 0.5, 2: 0.5}, "b": {1: 0.1}}
+    second = {"a": {1: 0.3, 2: 0.3}, "b": {1: 0.25}}
+    paired = compare(first, second, seed=0)
+    assert paired.difference.estimate.value == pytest.approx(0.025)
+    assert paired.num_same_sign == 2
+    assert paired.sign_flip_p == 1.0
+
+
+def test_many_pairs_are_flipped_at_random_and_never_earn_zero() -> None:
+    rng = np.random.default_rng(0)
+    first = arm(*(0.5 + rng.normal(scale=0.01, size=20)))
+    paired = compare(first, arm(*[0.1] * 20), seed=0)
+    assert paired.sign_flip_p == paired.smallest_p == pytest.approx(1 / 10_001)
+
+
+figures = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6)
+
+
+@settings(deadline=None, max_examples=25)
+@given(figures)
+def test_swapping_the_arms_turns_every_sign(pairs: list[tuple[float, float]]) -> None:
+    first, second = arm(*(a for a, _ in pairs)), arm(*(b for _, b in pairs))
+    there, back = compare(first, second, seed=0), compare(second, first, seed=0)
+    assert there.difference.estimate.value == pytest.approx(-back.difference.estimate.value)
+    assert there.difference.p == pytest.approx(back.difference.p)
+    assert there.sign_flip_p == pytest.approx(back.sign_flip_p)
+    assert there.num_same_sign == back.num_same_sign
+    assert there.improvement.value + back.improvement.value == pytest.approx(1)
+    if there.difference.estimate.low is not None:
+        assert back.difference.estimate.high == pytest.approx(-there.difference.estimate.low)
+
+
+def test_order_of_seeds_and_settings_changes_nothing() -> None:
+    first = {"a": {1: 0.2, 2: 0.4, 3: 0.6}, "b": {1: 0.5, 2: 1.0}}
+    second = {"a": {1: 0.1, 2: 0.3, 3: 0.3}, "b": {1: 0.1, 2: 0.2}}
+    turned = [
+        {setting: dict(reversed(of.items())) for setting, of in reversed(each.items())}
+        for each in (first, second)
+    ]
+    assert compare(first, second, seed=0) == compare(*turned, seed=0)
+
+
+def test_an_arm_raised_by_a_constant_differs_by_that_much_more() -> None:
+    first, second = (0.1, 0.5, 0.3, 0.4), (0.2, 0.1, 0.3, 0.1)
+    before = compare(arm(*first), arm(*second), seed=0).difference
+    after = compare(arm(*(x + 0.25 for x in first)), arm(*second), seed=0).difference
+    assert after.estimate.value == pytest.approx(before.estimate.value + 0.25)
+    assert after.standard_error == pytest.approx(before.standard_error)
+
+
+@pytest.mark.parametrize(("num", "num_settings"), [(3, 1), (5, 1), (5, 3)])
+def test_t_interval_covers_the_truth_in_95_of_100_studies(num: int, num_settings: int) -> None:
+    # 500 studies: the binomial error is 1 %. Welch & Satterthwaite are a little generous.
+    rng = np.random.default_rng(num + num_settings)
+    covered = 0
+    for _ in range(500):
+        values = {str(k): 0.2 + rng.normal(size=num) for k in range(num_settings)}
+        estimate = student_mean(values).estimate
+        assert estimate.low is not None and estimate.high is not None
+        covered += estimate.low <= 0.2 <= estimate.high
+    assert 0.925 <= covered / 500 <= 0.985
+
+
+def test_student_mean_of_nothing_is_refused() -> None:
+    for nothing in ({}, {"a": [0.1], "b": []}):
+        with pytest.raises(ValueError, match="no seeds"):
+            student_mean(nothing)
+
+
+def test_holm_is_statsmodels() -> None:
+    # Recorded from statsmodels 0.15.0: multipletests(ps, method="holm")[1]. By hand: .005 * 6,
+    # .01 * 5, .03 * 4, then .04 * 3 and .04 * 2 no less than that, .2.
+    ps = [0.01, 0.04, 0.03, 0.005, 0.2, 0.04]
+    assert holm(ps) == pytest.approx([0.05, 0.12, 0.12, 0.03, 0.2, 0.12])
+
+
+def test_holm_does_not_count_what_was_not_tested() -> None:
+    # Of two tests: .02 * 2, then .03 * 1, which may not be less.
+    assert holm([None, 0.03, None, 0.02]) == [None, 0.04, None, 0.04]
+    assert holm([None]) == [None] and holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_keeps_order_and_never_lowers_p(ps: list[float]) -> None:
+    corrected = [p for p in holm(ps) if p is not None]
+    assert len(corrected) == len(ps)
+    assert all(p <= after <= 1 for p, after in zip(ps, corrected, strict=True))
+    by_p = [after for _, after in sorted(zip(ps, corrected, strict=True))]
+    assert by_p == sorted(by_p)
+    assert not ps or min(corrected) == pytest.approx(min(1.0, min(ps) * len(ps)))
+
+
+def test_holm_refuses_what_is_no_probability() -> None:
+    with pytest.raises(ValueError, match=r"p = 1\.2"):
+        holm([0.1, 1.2])
+
+
+def test_page_trend_is_the_published_example() -> None:
+    # Page's L = 133.5 with p = .0018191 and Lambda by 10 students who rate three teaching styles:
+    # the example that scipy's documentation takes from Statistics for Psychology.
+    table = [(3, 4, 3), (2, 2, 4), (3, 3, 5), (1, 3, 2), (2, 3, 2), (2, 4, 5), (1, 2, 4)]
+    table += [(3, 4, 4), (2, 4, 5), (1, 3, 4)]
+    columns = [arm(*(row[place] for row in table)) for place in range(3)]
+    trend = page_trend(columns)
+    assert trend.statistic == pytest.approx(133.5)
+    assert trend.p == pytest.approx(0.0018191161948127822)
+    assert trend.num_rows == 10
+    # With three places the slope is half of the last less the first: means 2.0 and 3.8.
+    assert trend.slope.estimate.value == pytest.approx(0.9)
+
+
+def test_page_trend_stacks_settings_and_averages_their_slopes() -> None:
+    # Slopes .1 and .1 in a; .3 in b; the setting's mean is .2. All rows rise: L = 3 * 14.
+    arms: list[BySeed] = [
+        {"a": {1: 0.1, 2: 0.4, 9: 0.5}, "b": {1: 0.0}},
+        {"a": {1: 0.2, 2: 0.5}, "b": {1: 0.3}},
+        {"a": {1: 0.3, 2: 0.6}, "b": {1: 0.6}},
+    ]
+    trend = page_trend(arms)
+    assert (trend.statistic, trend.num_rows) == (42, 3)
+    assert trend.p == pytest.approx(1 / 6**3)
+    assert trend.slope.estimate.value == pytest.approx(0.2)
+    assert trend.left_out == {"a": (9,)} and trend.seeds == {"a": (1, 2), "b": (1,)}
+
+
+def test_a_falling_figure_is_no_evidence_of_a_rise() -> None:
+    falling = page_trend([arm(0.9, 0.8), arm(0.5, 0.6), arm(0.1, 0.2)])
+    assert falling.p == pytest.approx(1)
+    assert falling.slope.estimate.value == pytest.approx(-0.35)
+
+
+def test_a_trend_over_one_row_has_a_slope_and_no_p() -> None:
+    trend = page_trend([arm(0.1), arm(0.2), arm(0.4)])
+    assert (trend.p, trend.statistic, trend.slope.estimate.low) == (None, None, None)
+    assert trend.slope.estimate.value == pytest.approx(0.15)
+
+
+def test_a_trend_needs_three_arms() -> None:
+    with pytest.raises(ValueError, match="at least 3"):
+        page_trend([arm(0.1, 0.2), arm(0.2, 0.3)])
+
+
+@pytest.mark.parametrize(
+    ("num", "in_deviations"),
+    [
+        (2, 11.549889754978167),
+        (3, 3.264043552819638),
+        (5, 1.6819970833232674),
+        (10, 0.9960019107624178),
+        (20, 0.6604416544380312),
+    ],
+)
+def test_detectable_difference_is_statsmodels(num: int, in_deviations: float) -> None:
+    # Recorded from statsmodels 0.15.0: TTestPower().solve_power(nobs=num, power=.8, alpha=.05).
+    found = detectable_difference(0.04 / math.sqrt(num), num - 1)
+    assert found == pytest.approx(0.04 * in_deviations, rel=1e-5)
+
+
+def test_a_detectable_difference_is_found_four_times_in_five() -> None:
+    # Five seeds with deviation .1: .1682. 500 studies: the binomial error is 1.8 %.
+    true = detectable_difference(0.1 / math.sqrt(5), 4)
+    rng = np.random.default_rng(0)
+    found = [student_mean({"a": true + rng.normal(scale=0.1, size=5)}).p for _ in range(500)]
+    assert sum(p is not None and p < 0.05 for p in found) / 500 == pytest.approx(0.8, abs=0.045)
+
+
+def test_more_power_needs_a_larger_difference() -> None:
+    at = [detectable_difference(1.0, 4, power=power) for power in (0.5, 0.8, 0.95, 0.999)]
+    assert at == sorted(at) and at[0] < at[-1] < 8
+
+
+def test_detectable_is_that_of_the_standard_error_found() -> None:
+    difference = compare(arm(0.5, 0.6, 0.7), arm(0.1, 0.3, 0.2), seed=0).difference
+    assert difference.standard_error is not None
+    assert difference.detectable == detectable_difference(difference.standard_error, 2.0)
+
+
+def test_impossible_power_is_refused() -> None:
+    with pytest.raises(ValueError, match="power 1"):
+        detectable_difference(0.1, 4, power=1)
+    with pytest.raises(ValueError, match="standard error 0"):
+        detectable_difference(0, 4)
+
+
+@pytest.mark.parametrize(
+    ("ours", "sign", "size"),
+    [
+        (found(0.20, 0.12, 0.28), "yes", "yes"),  # reaches below the range: still what they say
+        (found(0.20, -0.1, 0.50), "not told apart", "not told apart"),  # in it, and may be nothing
+        (found(0.05, 0.02, 0.08), "yes", "smaller"),
+        (found(0.01, -0.02, 0.04), "not told apart", "smaller"),
+        (found(-0.1, -0.15, -0.05), "no", "smaller"),
+        (found(0.40, 0.35, 0.45), "yes", "larger"),
+        (found(0.12, 0.05, 0.19), "yes", "not told apart"),  # below, yet overlapping
+        (found(0.33, 0.28, 0.38), "yes", "not told apart"),
+        (found(0.20, None, None), "not told apart", "not told apart"),
+        (found(0.15, 0.10, 0.20), "yes", "yes"),  # bounds belong to the range
+    ],
+)
+def test_a_claim_of_15_to_30_points(ours: Estimate, sign: str, size: str) -> None:
+    assert claim(ours, 0.15, 0.30) == (sign, size)
+    # Arms named the other way round: everything turns but the answers.
+    low, high = (None, None) if ours.low is None or ours.high is None else (-ours.high, -ours.low)
+    assert claim(found(-ours.value, low, high), -0.30, -0.15) == (sign, size)
+
+
+def test_a_claim_of_no_difference_claims_no_sign() -> None:
+    assert claim(found(0.01, -0.02, 0.04), -0.03, 0.03) == ("no sign claimed", "yes")
+    assert claim(found(0.10, 0.06, 0.14), -0.03, 0.03) == ("no sign claimed", "larger")
+    assert claim(found(-0.1, -0.14, -0.06), -0.03, 0.03) == ("no sign claimed", "smaller")
+    assert claim(found(0.0, None, None), -0.03, 0.03) == ("no sign claimed", "not told apart")
+
+
+def test_a_claim_from_zero_upwards_claims_a_sign() -> None:
+    assert claim(found(0.1, 0.05, 0.15), 0.0, 0.2) == ("yes", "yes")
+    assert claim(found(-0.1, -0.15, -0.05), 0.0, 0.2) == ("no", "smaller")
+
+
+def test_a_claim_that_is_no_range_is_refused() -> None:
+    with pytest.raises(ValueError, match="low <= high"):
+        check_claim(found(0.1, 0.0, 0.2), 0.3, 0.15)
