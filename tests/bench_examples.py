@@ -185,3 +185,7 @@ def _making(arm: str) -> dict[str, float]:
             "seconds": 360.0,
         }
     return {"seconds": 1.0}
+
+
+def example_grid(study: Study) -> list[tuple[str, str, int]]:
+    return [(s, arm, n) for s in settings_of(study) for arm in study.arms for n in study.seeds]

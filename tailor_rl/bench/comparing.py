@@ -36,7 +36,14 @@ class Promises:
         return [value for entry in before for value in entry.get(key, ())]
 
     def status(self, key: str, value: Any) -> Planned:
+        if not self.entries:
+            return "not planned"
         return "planned" if value in self.of(key) else "added"
+
+    def added_seeds(self, seeds: set[int]) -> tuple[int, ...]:
+        """Those that are in no plan; () where there is no plan to be in."""
+        known = self.of("seeds") if self.entries else seeds
+        return tuple(sorted(seed for seed in seeds if seed not in known))
 
 
 def _late(entry: Mapping[str, Any]) -> bool:
@@ -110,8 +117,7 @@ def _compared(
     against = scores_of(grouped, asked.against, asked.figure, within)
     seeds = _common_seeds(arm, against)
     bounds = None if asked.low is None or asked.high is None else (asked.low, asked.high)
-    known = promises.of("seeds")
-    later = sorted({seed for common in seeds.values() for seed in common if seed not in known})
+    later = promises.added_seeds({seed for common in seeds.values() for seed in common})
     nothing = Compared(
         arm=asked.arm,
         against=asked.against,
@@ -120,7 +126,7 @@ def _compared(
         planned=planned,
         seeds=seeds,
         left_out={},
-        added_seeds=tuple(later),
+        added_seeds=later,
         difference=None,
         p=None,
         holm_p=None,

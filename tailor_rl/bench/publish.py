@@ -1,6 +1,7 @@
-"""From a study's folder to its results and its report. Makes nothing up for cells that are missing."""
+"""From a study's folder to its results and its report."""
 
 from __future__ import annotations
+
 from pathlib import Path
 
 

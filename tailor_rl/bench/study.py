@@ -126,12 +126,13 @@ def _axes(study: Study) -> list[tuple[str, ...]]:
 
 
 def _explained(error: ValidationError, file: Path) -> str:
-    from rapidfuzz import process
+    from rapidfuzz import fuzz, process
 
     first = error.errors()[0]
     key = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        nearest = process.extractOne(str(first["loc"][-1]), list(Study.model_fields))
+        known = list(Study.model_fields)
+        nearest = process.extractOne(str(first["loc"][-1]), known, scorer=fuzz.ratio)
         return f"{file}: a study has no key {key!r}; did you mean {nearest[0]!r}?"
     if first["type"] == "missing":
         return f"{file}: {key!r} is missing: a study names a recipe, seeds and arms"

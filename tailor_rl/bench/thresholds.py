@@ -45,7 +45,8 @@ class Survival:
 @dataclass(frozen=True, slots=True)
 class TimeToThreshold:
     """`restricted` is the mean of what runs spent until the threshold or `horizon`, whichever came
-    first; `num_reached` counts the runs that were there by then.
+    first; `num_reached` counts the runs that were there by then; `median` is None where fewer than
+    half were.
     """
 
     restricted: Estimate
@@ -118,20 +119,31 @@ def restricted(one: Race, horizon: float) -> float:
     return horizon
 
 
-def survival(races: Sequence[Race]) -> Survival:
+def survival(races: Sequence[Race], *, horizon: float | None = None) -> Survival:
     """The share of runs still below the threshold, over what they spent (Kaplan & Meier, 1958,
     eq. 2b): prod over x_i <= x of 1 - d_i / n_i, with d_i runs that got there at x_i and n_i that
     were below it and watched until then.
+
+    With `horizon` nothing beyond it counts. Where runs end at different x, the last one still
+    watched speaks for all: if it gets there, the estimate falls to 0 though most never did.
     """
     if not races:
         raise ValueError("there are no runs to draw a survival curve of: give at least one")
+    if horizon is not None:
+        races = [_watched(each, horizon) for each in races]
     there = [each.reached_at for each in races if each.reached_at is not None]
     censored = [each.last for each in races if each.reached_at is None]
     below = stats.ecdf(stats.CensoredData(uncensored=there, right=censored)).sf
     at, shares = below.quantiles.tolist(), below.probabilities.tolist()
-    # Likewise a product of shares that is one half on paper.
+    # A product of shares may miss by rounding the one half that it is on paper.
     halved = [x for x, share in zip(at, shares, strict=True) if share <= 0.5 + 1e-9]
     return Survival(tuple(at), tuple(shares), halved[0] if halved else None)
+
+
+def _watched(one: Race, horizon: float) -> Race:
+    """The race as it stood at the horizon."""
+    there = one.reached_at is not None and one.reached_at <= horizon
+    return Race(one.reached_at if there else None, min(one.last, horizon))
 
 
 def time_to_threshold(races: Sequence[Race], *, horizon: float, seed: int) -> TimeToThreshold:
@@ -141,12 +153,11 @@ def time_to_threshold(races: Sequence[Race], *, horizon: float, seed: int) -> Ti
     No run is censored before the horizon, so that area is the mean of `restricted`.
     """
     spent = [restricted(each, horizon) for each in races]
-    there = [each.reached_at is not None and each.reached_at <= horizon for each in races]
     return TimeToThreshold(
         restricted=aggregate({"runs": spent}, "mean", seed=seed),
         horizon=horizon,
-        num_reached=sum(there),
-        median=survival(races).median,
+        num_reached=sum(_watched(each, horizon).reached_at is not None for each in races),
+        median=survival(races, horizon=horizon).median,
     )
 
 

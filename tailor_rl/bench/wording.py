@@ -82,7 +82,8 @@ def bracket(estimate: Estimate, *, sign: bool = False, scale: float = 100) -> st
     if estimate.low is None or estimate.high is None:
         return estimate.caveat or "no interval"
     low, high = scale * estimate.low, scale * estimate.high
-    return f"[{signed(low)}, {signed(high)}]" if sign else f"[{low:.1f}, {high:.1f}]"
+    said = f"[{low:+.1f}, {high:+.1f}]" if sign else f"[{low:.1f}, {high:.1f}]"
+    return said.replace("-", "\N{MINUS SIGN}")
 
 
 def share_estimate(estimate: Estimate) -> str:

@@ -18,12 +18,12 @@ from tailor_rl.measures.attribution import (
     Likeness,
     Piece,
     Vocabulary,
+    calibrate,
     halves_of,
     held_out,
     log_posteriors,
     pieces_of,
     styles_of,
-    calibrate,
 )
 from tailor_rl.measures.combining import HalfJudge, Halved, bar_of, power_of
 from tailor_rl.seeds import derive_seed

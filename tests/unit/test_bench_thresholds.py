@@ -137,6 +137,15 @@ def test_survival_counts_runs_that_were_there_from_the_start() -> None:
     assert still_below(survival(races), 0) == 0.75
 
 
+def test_beyond_the_horizon_no_survivor_speaks_for_the_rest() -> None:
+    # The run that spends most gets there last, when nobody else is watched any more.
+    races = [Race(5, 20), Race(18, 18), Race(None, 10), Race(None, 12), Race(None, 15)]
+    assert survival(races).shares[-1] == 0 and survival(races).median == 18
+    found = survival(races, horizon=common_horizon(races))
+    assert (found.at, found.shares, found.median) == ((5, 10), (0.8, 0.8), None)
+    assert time_to_threshold(races, horizon=10, seed=0).median is None
+
+
 def test_common_horizon_is_the_smallest_last_x() -> None:
     assert common_horizon([Race(3, 20), Race(None, 15), Race(None, 18)]) == 15
 

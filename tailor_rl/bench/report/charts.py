@@ -115,10 +115,14 @@ def _line(frame: Frame, line: ArmLine, percent: bool) -> str:
     parts = [f'<polyline class="line {css}" points="{frame.path(points)}"/>']
     for point in _marked(line):
         said = f"{100 * point.value:.1f} %" if percent else f"{point.value:.4g}"
-        title = escape(f"{line.label} at {point.x:,.6g}: {said}")
+        title = escape(f"{line.label} at {_place(point.x)}: {said}")
         shape = marker(line.place, frame.x(point.x), frame.y(point.value))
         parts.append(f"<g><title>{title}</title>{shape}</g>")
     return "".join(parts)
+
+
+def _place(x: float) -> str:
+    return f"{x:,.0f}" if x >= 100 else f"{x:.4g}"
 
 
 def _stairs(points: Sequence[BandPoint]) -> Iterator[Point]:

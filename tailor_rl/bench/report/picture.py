@@ -115,7 +115,7 @@ def _forest(results: Results, rows: Sequence[Compared]) -> list[str]:
     return ['<g class="arms">', *parts, "</g>"]
 
 
-PLOT = 0.5  # share of the width that the intervals have; the rest are words and figures
+PLOT = 0.44  # share of the width that the intervals have; the rest are words and figures
 
 
 def _forest_row(

@@ -74,8 +74,20 @@ def _points(steps: Sequence[PooledTraces], fact: _Fact) -> Iterator[BandPoint]:
 
 
 def _styles_table(by_arm: UsageByArm) -> Table:
-    head = ("arm", "styles at step 0", "at the end", "change", "grew", "fell", "died",
-            "two styles: demonstrations", "at the end", "beyond demonstrations")  # fmt: skip
+    """Few clear traces show few styles: beside the end stands what as many demonstrations show."""
+    head = (
+        "arm",
+        "styles at step 0",
+        "at the end",
+        "as many demonstrations",
+        "change",
+        "grew",
+        "fell",
+        "died",
+        "two styles: demonstrations",
+        "at the end",
+        "beyond demonstrations",
+    )
     rows = []
     for arm, each in by_arm.items():
         first = each.steps[0] if each.steps else None
@@ -85,6 +97,7 @@ def _styles_table(by_arm: UsageByArm) -> Table:
                 Entry(arm),
                 _number(first.effective if first else None),
                 _number(last.effective if last else None),
+                _number(last.effective_expected if last else None),
                 _number(each.effective_change, sign=True),
                 *(_number(count) for count in (each.grew, each.fell, each.died)),
                 share_entry(each.floor.combined),

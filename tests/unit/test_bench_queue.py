@@ -1,0 +1,249 @@
+"""Cells run side by side, fail alone, and go on where they were."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tailor_rl.bench.cells import Cell
+from tailor_rl.bench.folder import StudyFolder, check_name
+from tailor_rl.bench.plan import extend_plan, known_promises, read_plan
+from tailor_rl.bench.queue import HOPELESS, Progress, Queue
+from tailor_rl.bench.study import Study
+from tailor_rl.bench.version import check_same_version
+from tailor_rl.config.load import Provenance
+from tailor_rl.errors import RunFolderError
+from tailor_rl.runs.files import write_json
+from tests.lives import make_config
+
+NOWHERE = Provenance(file="study.toml", overrides=(), command=(), time="")
+
+
+def cell(name: str, *, seed: int = 1, initialisation: str = "none") -> Cell:
+    config = make_config(initialisation=initialisation).model_copy(update={"seed": seed})
+    levels = {"task": "", "student": "", "algorithm": "", "arm": name}
+    return Cell(f"{name}-seed-{seed}", "all", levels, seed, config)
+
+
+class FakeRun:
+    """A process that ends after `looks`; then its folder says how it ended."""
+
+    def __init__(self, run: Path, *, looks: int, code: int, stubborn: bool = False) -> None:
+        self.run, self.looks, self.code, self.stubborn = run, looks, code, stubborn
+        self.stopped: list[bool] = []
+
+    def poll(self) -> int | None:
+        self.looks -= 1
+        if self.looks > 0:
+            return None
+        if self.code == 0 and not self.stopped:
+            write_json(self.run / "outcome.json", {"state": "finished", "error": None})
+        return self.code
+
+    def stop(self, *, hard: bool) -> None:
+        self.stopped.append(hard)
+        if hard or not self.stubborn:
+            self.looks = 0
+
+
+class Notes:
+    """An overview that remembers."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.most = 0
+
+    def began(self, cell: Cell, shared: dict[str, str], progress: Progress) -> None:
+        self.lines.append(f"begin {cell.name}")
+        self.most = max(self.most, len(progress.running))
+
+    def ended(self, cell: Cell, code: int, seconds: float, progress: Progress) -> None:
+        self.lines.append(f"end {cell.name} {code}")
+
+    def show(self, progress: Progress) -> None: ...
+
+    def log(self, line: str) -> None: ...
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[StudyFolder]:
+    with StudyFolder.open(tmp_path, "study") as opened:
+        yield opened
+
+
+class Lab:
+    """A queue with fake runs and a clock that goes on when it sleeps."""
+
+    def __init__(self, folder: StudyFolder, cells: list[Cell], *, at_once: int = 1) -> None:
+        self.runs: dict[str, FakeRun] = {}
+        self.codes: dict[str, int] = {}
+        self.notes = Notes()
+        self.now = 0.0
+        self.interrupt_at: float | None = None
+        self.stubborn = False
+        self.queue = Queue(
+            cells,
+            folder,
+            start=self.start,
+            elsewhere=(),
+            provenance=NOWHERE,
+            overview=self.notes,
+            at_once=at_once,
+            clock=lambda: self.now,
+            sleep=self.sleep,
+        )
+
+    def start(self, run: Path, log: Path) -> FakeRun:
+        code = self.codes.get(run.name, 0)
+        looks = 10_000 if self.stubborn else 6
+        self.runs[run.name] = FakeRun(run, looks=looks, code=code, stubborn=self.stubborn)
+        return self.runs[run.name]
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.interrupt_at is not None and self.now >= self.interrupt_at:
+            self.interrupt_at = None
+            raise KeyboardInterrupt
+
+
+def test_every_cell_runs_once_and_no_more_than_asked_at_a_time(folder: StudyFolder) -> None:
+    cells = [cell(name, seed=seed) for seed, name in enumerate("abcde")]  # nothing to share
+    lab = Lab(folder, cells, at_once=2)
+    progress = lab.queue.run()
+    assert sorted(progress.finished) == [each.name for each in cells]
+    assert lab.notes.most == 2
+    assert sorted(line for line in lab.notes.lines if "begin" in line) == [
+        f"begin {each.name}" for each in cells
+    ]
+    assert progress.left_s == 0
+
+
+def test_a_failed_cell_holds_up_no_other_and_is_tried_again_by_the_next_sitting(
+    folder: StudyFolder,
+) -> None:
+    cells = [cell(name) for name in "abc"]
+    lab = Lab(folder, cells)
+    lab.codes = {"b-seed-1": 3}
+    progress = lab.queue.run()
+    assert progress.failed == {"b-seed-1": 3}
+    assert progress.finished == ["a-seed-1", "c-seed-1"]
+    again = Lab(folder, cells)
+    assert again.queue.run().failed == {}
+    assert again.notes.lines == ["begin b-seed-1", "end b-seed-1 0"]
+
+
+def test_where_cell_after_cell_fails_the_rest_is_not_tried(folder: StudyFolder) -> None:
+    cells = [cell(name) for name in "abcdef"]
+    lab = Lab(folder, cells)
+    lab.codes = {each.name: 2 for each in cells}
+    progress = lab.queue.run()
+    assert list(progress.failed) == [each.name for each in cells[:HOPELESS]]
+
+
+def test_cells_that_share_a_part_are_not_made_side_by_side(folder: StudyFolder) -> None:
+    cells = [cell("a"), cell("b", initialisation="tailor"), cell("c", seed=2)]
+    lab = Lab(folder, cells, at_once=2)
+    lab.queue.run()
+    # b would evaluate the same base at the same time; c has another seed
+    assert lab.notes.lines[:2] == ["begin a-seed-1", "begin c-seed-2"]
+
+
+def test_a_first_run_that_is_a_cell_of_its_own_is_waited_for(folder: StudyFolder) -> None:
+    cells = [cell("d", initialisation="re_distill"), cell("r", initialisation="rule_based")]
+    lab = Lab(folder, cells)
+    lab.queue.run()
+    assert lab.notes.lines[0] == "begin r-seed-1"
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_ctrl_c_stops_what_runs_and_begins_nothing_more(
+    folder: StudyFolder, stubborn: bool
+) -> None:
+    lab = Lab(folder, [cell("a"), cell("b")])
+    lab.interrupt_at, lab.stubborn = 1.0, stubborn
+    with pytest.raises(KeyboardInterrupt):
+        lab.queue.run()
+    assert lab.runs["a-seed-1"].stopped == ([False, True] if stubborn else [False])
+    assert list(lab.runs) == ["a-seed-1"]
+
+
+def test_a_cell_appears_whole_or_not_at_all(folder: StudyFolder) -> None:
+    folder.prepare(cell("a"), [], NOWHERE)
+    half = folder.path / "new" / "b-seed-1"
+    half.mkdir()
+    (half / "config.json").write_text("{}")
+    folder.close()
+    with StudyFolder.open(folder.path.parent, "study") as again:
+        assert [run.name for run in again.runs()] == ["a-seed-1"]
+        assert not half.exists()
+        again.prepare(cell("b"), [], NOWHERE)
+        assert [run.name for run in again.runs()] == ["a-seed-1", "b-seed-1"]
+    folder._lock = -1  # closed above
+    folder.close = lambda: None  # type: ignore[method-assign]
+
+
+def test_a_study_has_one_process_and_is_no_run(folder: StudyFolder, tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="in use by another `tailor bench`"):
+        StudyFolder.open(tmp_path, "study")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    for name, said in (("run", "is no study"), ("../up", "no plain folder name")):
+        with pytest.raises(RunFolderError, match=said):
+            check_name(tmp_path, name)
+
+
+def test_a_cell_goes_on_only_by_its_own_recipe(folder: StudyFolder) -> None:
+    folder.prepare(cell("a"), [], NOWHERE)
+    folder.check([cell("a"), cell("b")])
+    other = cell("a", initialisation="tailor")
+    with pytest.raises(RunFolderError, match="initialisation"):
+        folder.check([other])
+
+
+def test_results_of_different_versions_are_not_mixed_unless_told(folder: StudyFolder) -> None:
+    for name in "ab":
+        folder.prepare(cell(name), [], NOWHERE)
+    assert check_same_version(folder.runs(), mixed=False) == []
+    path = folder.cell("b-seed-1") / "environment.json"
+    environment = json.loads(path.read_text())
+    environment["packages"]["torch"] = "1.0"
+    path.write_text(json.dumps(environment))
+    with pytest.raises(RunFolderError, match=r"torch: 1\.0 in b-seed-1, .* in a-seed-1"):
+        check_same_version(folder.runs(), mixed=False)
+    assert len(check_same_version(folder.runs(), mixed=True)) == 1
+
+
+def study(**more: object) -> Study:
+    arms: dict[str, dict[str, object]] = {"a": {}, "b": {}, "c": {}}
+    return Study.model_validate({"recipe": "r.toml", "seeds": (1, 2), "arms": arms, **more})
+
+
+def test_the_plan_is_written_first_and_what_is_added_says_when(tmp_path: Path) -> None:
+    compared = {"arm": "a", "against": "b"}
+    first = extend_plan(tmp_path, study(comparisons=[compared]), finished=0)
+    assert [entry["finished"] for entry in first] == [0]
+    assert extend_plan(tmp_path, study(comparisons=[compared]), finished=4) == first
+    more = study(comparisons=[compared, {"arm": "a", "against": "c"}], seeds=(1, 2, 3))
+    entries = extend_plan(tmp_path, more, finished=6)
+    assert entries[0] == first[0]
+    assert entries[1]["seeds"] == [3]
+    assert [each["against"] for each in entries[1]["comparisons"]] == ["c"]
+    assert entries[1]["finished"] == 6
+    assert read_plan(tmp_path) == entries
+    assert known_promises(entries)["seeds"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [({"seeds": (1,)}, "seeds 2"), ({"comparisons": ()}, "arm a, against b")],
+)
+def test_what_was_planned_cannot_be_left_out(
+    tmp_path: Path, gone: dict[str, object], said: str
+) -> None:
+    planned = {"comparisons": [{"arm": "a", "against": "b"}]}
+    extend_plan(tmp_path, study(**planned), finished=0)
+    with pytest.raises(RunFolderError, match=said):
+        extend_plan(tmp_path, study(**{**planned, **gone}), finished=0)

@@ -1,0 +1,122 @@
+"""A run folder as figures: every number is one that stands in the folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tailor_rl.bench.reading import read_cell
+from tailor_rl.errors import RunFolderError
+from tailor_rl.runs.files import append_line, read_json, write_json
+from tailor_rl.runs.ledger import read_ledger
+from tailor_rl.summary import read_rows
+from tests.lives import make_config
+from tests.unit.test_bench_sharing import Runs
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    return Runs(tmp_path)
+
+
+def read(runs: Runs, name: str):
+    return read_cell(runs.folder / name, setting="all", arm=name, seed=0)
+
+
+def test_figures_are_those_of_the_tables(runs: Runs) -> None:
+    runs.make("tailor", make_config())
+    cell = read(runs, "tailor")
+    rows = read_rows(runs.folder / "tailor" / "evaluations.jsonl")
+    for row in rows:
+        if row["split"] != "validation":
+            name = "greedy" if row["metric"] == "greedy" else f"pass@{row['k']}"
+            assert cell.figures[f"{row['stage']} {row['split']} {name}"] == row["value"]
+    figures = cell.figures
+    gain = figures["rl test pass@1"] - figures["sft test pass@1"]
+    assert figures["gain test pass@1"] == pytest.approx(gain)
+    assert figures["rl ood pass@1"] == figures["rl ood/large pass@1"]  # the only axis
+    assert (cell.arm, cell.seed, cell.cell) == ("tailor", 0, "tailor")
+    assert set(cell.versions) > {"code", "torch"}
+
+
+def test_ood_is_the_mean_over_axes_and_only_where_all_were_measured(runs: Runs) -> None:
+    runs.make("tailor", make_config())
+    path = runs.folder / "tailor" / "evaluations.jsonl"
+    rows = read_rows(path)
+    for stage, value in (("sft", 0.25), ("rl", 0.75)):
+        like = next(row for row in rows if (row["stage"], row["split"]) == (stage, "ood/large"))
+        append_line(
+            path, json.dumps({**like, "split": "ood/small", "value": value, "axis": "small"})
+        )
+    figures = read(runs, "tailor").figures
+    one = figures["rl ood/large pass@1"]
+    assert figures["rl ood pass@1"] == pytest.approx((one + 0.75) / 2)
+    assert "base ood pass@1" not in figures
+    assert figures["gain ood pass@1"] == figures["rl ood pass@1"] - figures["sft ood pass@1"]
+
+
+def test_the_curve_says_what_every_measurement_had_cost(runs: Runs) -> None:
+    runs.make("tailor", make_config())
+    curve = read(runs, "tailor").curve
+    assert [measured.step for measured in curve] == [0, 2, 4]
+    metrics = read_rows(runs.folder / "tailor" / "metrics.jsonl")
+    in_rl = {row["step"]: row for row in metrics if row["stage"] == "rl"}
+    assert (curve[0].rollouts, curve[0].generated_tokens, curve[0].learner_tokens) == (0, 0, 0)
+    assert curve[1].rollouts == in_rl[2]["spent_rollouts"]
+    assert curve[2].generated_tokens == in_rl[4]["spent_tokens"]
+    spent = read_ledger(runs.folder / "tailor")["rl"]
+    assert curve[2].learner_tokens == spent["learner_tokens"]
+    assert curve[2].rollouts == spent["rollouts"]
+    assert curve[2].seconds == pytest.approx(sum(row["seconds"] for row in in_rl.values()))
+
+
+def test_costs_are_apart_and_what_a_kill_made_void_is_nobodys(runs: Runs) -> None:
+    runs.make("tailor", make_config())
+    path = runs.folder / "tailor" / "ledger.json"
+    ledger = readjson.dumps(path)
+    writejson.dumps(
+        path, {**ledger, "rl_lost": {"rollouts": 1000}, "demonstrate_lost": {"rollouts": 9}}
+    )
+    cell = read(runs, "tailor")
+    assert cell.rl == ledger["rl"]
+    assert cell.sft == ledger["sft"]
+    assert cell.making["rollouts"] == ledger["attempt"]["rollouts"]
+    requests = sum(
+        ledger[stage].get("teacher_requests", 0) for stage in ("discover", "demonstrate")
+    )
+    assert cell.making["teacher_requests"] == requests
+
+
+def test_the_first_run_of_re_distillation_is_a_part_of_its_price(runs: Runs) -> None:
+    runs.make("re_distill", make_config(initialisation="re_distill"))
+    cell, ledger = read(runs, "re_distill"), read_ledger(runs.folder / "re_distill")
+    assert cell.making["learner_tokens"] == ledger["first_run"]["learner_tokens"] > 0
+    assert cell.making["rollouts"] > ledger["first_run"]["rollouts"]  # and its samples
+
+
+def test_facts_of_the_set_are_those_of_its_lineage(runs: Runs) -> None:
+    runs.make("tailor", make_config())
+    facts = read(runs, "tailor").set_facts
+    assert facts is not None
+    assert (facts.examples, facts.queries, facts.right, facts.sft_steps) == (5, 5, 1.0, 6)
+    assert facts.learner_tokens == read_ledger(runs.folder / "tailor")["sft"]["learner_tokens"]
+
+
+def test_a_run_without_sft_gains_over_its_base(runs: Runs) -> None:
+    runs.make("none", make_config(initialisation="none"))
+    cell = read(runs, "none")
+    assert cell.set_facts is None
+    assert cell.making == {}
+    gain = cell.figures["rl test pass@1"] - cell.figures["base test pass@1"]
+    assert cell.figures["gain test pass@1"] == pytest.approx(gain)
+
+
+def test_a_run_without_an_end_is_no_cell(runs: Runs) -> None:
+    runs.make("tailor", make_config())
+    path = runs.folder / "tailor" / "evaluations.jsonl"
+    kept = [row for row in path.read_text().splitlines() if '"split": "test"' not in row]
+    path.write_text("".join(f"{line}\n" for line in kept))
+    with pytest.raises(RunFolderError, match="no evaluation after RL"):
+        read(runs, "tailor")

@@ -1,0 +1,339 @@
+"""A study's page, Markdown and picture: one set of figures, and nobody else's text is markup."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from tailor_rl.bench.estimates import Estimate
+from tailor_rl.bench.findings import BandPoint, Results
+from tailor_rl.bench.report import Extras, asked_of, figure_svg, render_page, write_report
+from tailor_rl.bench.report.charts import ArmLine, arms_chart, make_axis, row_chart
+from tailor_rl.bench.report.markdown import escape_markdown, markdown
+from tailor_rl.bench.report.tables import figure_tables, points_entry
+from tailor_rl.bench.results import as_json, make_results, write_results
+from tailor_rl.bench.study import Study
+from tailor_rl.bench.usage_pooled import PooledTraces, PooledUsage
+from tests.bench_examples import example_cells, example_grid, example_plan, example_study
+
+HOSTILE = (
+    '<script>alert(1)</script><img src="http://evil.example/x" onerror=alert(1)>'
+    "\"'></pre></details>{{ 7 * 7 }}|**bold**\x1b[31m\x00\u202e<|im_end|>"
+)
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, the text between them, and what is still open."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "title"} & set(self.open):
+            self.text += data
+
+    def sections(self) -> set[str]:
+        return {str(attrs["id"]) for tag, attrs in self.tags if tag == "section"}
+
+
+def page_of(results: Results, extras: Extras | None = None) -> Page:
+    page = Page(render_page(results, extras or Extras()))
+    assert page.open == []
+    return page
+
+
+def results_of(study: Study, **changes: Any) -> Results:
+    given: dict[str, Any] = {
+        "cells": example_cells(study, ood=False),
+        "plan": example_plan(study),
+        "name": "example",
+        "planned_cells": example_grid(study),
+        "failed": {},
+        "differs": [],
+        "num_resamples": 100,
+    }
+    given |= changes
+    return make_results(study, given.pop("cells"), given.pop("plan"), **given)
+
+
+@functools.cache
+def whole() -> Results:
+    study = example_study(num_arms=4, num_seeds=2)
+    return results_of(study, cells=example_cells(study)[1:])
+
+
+@functools.cache
+def single() -> Results:
+    study = example_study(num_arms=1, num_seeds=1, tasks=(), thresholds=[])
+    return results_of(study)
+
+
+@functools.cache
+def empty() -> Results:
+    return results_of(example_study(num_arms=2, num_seeds=2), cells=[])
+
+
+def plain(text: str) -> str:
+    """Markdown without escapes, on one line; HTML's text likewise."""
+    return " ".join(re.sub(r"\\(.)", r"\1", text).replace("&amp;", "&").split())
+
+
+def test_page_markdown_and_json_hold_the_same_figures(tmp_path: Path) -> None:
+    results = whole()
+    read = json.loads(write_results(tmp_path, results).read_text())
+    html, text = write_report(tmp_path, results, Extras())
+    shown, written = plain(Page(html.read_text()).text), plain(text.read_text())
+    for each in read["comparisons"]:
+        ours = each["difference"]
+        entry = points_entry(Estimate(**ours))
+        assert f"{100 * ours['value']:+.1f}".replace("-", "\N{MINUS SIGN}") in entry.text
+        assert str(entry) in shown
+        if each["planned"] == "planned":
+            assert str(entry) in written
+            assert plain(each["answer"]) in shown
+            assert plain(each["answer"]) in written
+    for each in read["figures"]:
+        mean = each["mean"]
+        entry = f"{100 * mean['value']:.1f} %"
+        if mean["low"] is not None:
+            low, high = (
+                f"{100 * mean[k]:.1f}".replace("-", "\N{MINUS SIGN}") for k in ("low", "high")
+            )
+            entry += f" [{low}, {high}]"
+        assert entry in shown
+        if "ood/" not in each["figure"]:
+            assert entry in written
+
+
+def test_every_final_figure_stands_in_the_row_of_its_arm() -> None:
+    results = whole()
+    table = next(t for t in figure_tables(results) if t.title == "knights, in distribution, pass@1")
+    values = {f.arm: f.mean.value for f in results.figures
+              if (f.setting, f.figure) == ("knights", "rl test pass@1")}  # fmt: skip
+    column = table.head.index("after RL")
+    shown = {row[0].text: row[column].text for row in table.rows}
+    assert shown == {arm: f"{100 * value:.1f} %" for arm, value in values.items()}
+
+
+def test_the_page_is_whole_and_asks_for_nothing_from_elsewhere() -> None:
+    html = render_page(whole(), Extras())
+    page = Page(html)
+    assert page.open == []
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "link", "img", "iframe", "object", "embed", "base", "form"}
+    links = [value for _, attributes in page.tags for key, value in attributes.items()
+             if key in ("href", "src", "xlink:href", "action")]  # fmt: skip
+    assert links
+    assert {str(link)[1:] for link in links} <= page.sections()
+    assert "url(" not in html
+    assert "@import" not in html
+    assert "prefers-color-scheme: dark" in html
+
+
+def hostile_extras() -> Extras:
+    rows = [{"problem": HOSTILE, "answer": HOSTILE, "arms": {HOSTILE: {"text": HOSTILE}}}]
+    return Extras(
+        traces=asked_of(rows),
+        traces_of=HOSTILE,
+        lineage={HOSTILE: [(HOSTILE, HOSTILE)]},
+        environment={HOSTILE: HOSTILE},
+        command=HOSTILE,
+    )
+
+
+def hostile_results() -> Results:
+    study = example_study(num_arms=2, num_seeds=2, tasks=())
+    comparison = study.comparisons[0].model_copy(update={"claim": HOSTILE})
+    study = study.model_copy(update={"question": HOSTILE, "comparisons": (comparison,)})
+    cells = [
+        dataclasses.replace(cell, commit=HOSTILE, versions={HOSTILE: HOSTILE}, cell=HOSTILE)
+        for cell in example_cells(study, ood=False)[1:]
+    ]
+    failed = {("all", "tailor", 1): HOSTILE}
+    return results_of(study, cells=cells, name=HOSTILE, failed=failed, differs=[HOSTILE])
+
+
+def test_nothing_that_others_wrote_becomes_part_of_the_page() -> None:
+    html = render_page(hostile_results(), hostile_extras())
+    page = Page(html)
+    assert page.open == []
+    assert not {tag for tag, _ in page.tags} & {"script", "img"}
+    assert not any(key.startswith("on") for _, attributes in page.tags for key in attributes)
+    assert "<script>alert(1)</script>" in page.text
+    assert "{{ 7 * 7 }}" in page.text
+    assert not set("\x1b\x00\u202e") & set(html)
+
+
+def test_nothing_that_others_wrote_becomes_markdown_or_svg() -> None:
+    text = markdown(hostile_results())
+    assert not re.search(r"(?<!\\)<(script|img)", text)
+    assert not set("\x1b\x00\u202e") & set(text)
+    assert r"\*\*bold\*\*" in text
+    svg = figure_svg(hostile_results())
+    assert not any(element.tag.endswith("script") for element in ElementTree.fromstring(svg).iter())
+    assert not set("\x1b\x00\u202e") & set(svg)
+
+
+def test_escaped_markdown_is_one_line_without_markup() -> None:
+    assert escape_markdown("a_b|<i>\nc") == r"a\_b\|\<i\> c"
+
+
+def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head() -> None:
+    blocks = re.findall(r"(?:^\|.*\n)+", markdown(whole()), flags=re.MULTILINE)
+    assert len(blocks) > 5
+    for block in blocks:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+
+
+@pytest.mark.parametrize("results", [single, empty], ids=["one run", "no run"])
+def test_a_study_of_little_says_what_it_lacks(results: Any) -> None:
+    page = page_of(results())
+    for note in results().notes:
+        assert note in page.text
+    assert page.sections() >= {"answers", "curves", "figures", "thresholds", "setup"}
+    assert not page.sections() & {"usage", "traces"}
+    assert markdown(results()).startswith("# example")
+
+
+def test_one_run_is_shown_without_error_bars() -> None:
+    page = page_of(single())
+    assert "one run, no error bar" in page.text
+    assert not [tag for tag, _ in page.tags if tag == "polygon"]
+
+
+def test_a_chart_has_a_line_for_each_arm_and_a_band_for_each_with_runs() -> None:
+    points = tuple(BandPoint(x, x / 10, x / 20, x / 5) for x in range(1, 5))
+    bare = tuple(BandPoint(x, 0.1, None, None) for x in range(5))
+    lines = [ArmLine("a", 0, points), ArmLine("b", 1, bare), ArmLine("c", 9, points)]
+    svg = arms_chart("t", lines, x_label="x", y_label="y", percent=True, top=1.0)
+    assert re.findall(r'<polyline class="line (a\d)"', svg) == ["a0", "a1", "a1"]
+    assert re.findall(r'<polygon class="band (a\d)"', svg) == ["a0", "a1"]
+    assert ">0 %</text>" in svg and ">100 %</text>" in svg
+
+
+def test_both_axes_of_a_chart_begin_at_zero() -> None:
+    points = (BandPoint(500.0, 0.8, None, None), BandPoint(900.0, 0.9, None, None))
+    svg = arms_chart("t", [ArmLine("a", 0, points)], x_label="x", y_label="y", percent=True, top=0)
+    assert ">0 %</text>" in svg
+    assert ">0</text>" in svg
+
+
+def test_a_figure_without_interval_is_a_hollow_dot() -> None:
+    known, unknown = Estimate(0.1, 0.05, 0.2, 3, 3), Estimate(0.1, None, None, 1, 1)
+    axis = make_axis([known, unknown])
+    assert 'class="full main"' in row_chart(known, axis, css="main", title="", span=None)
+    hollow = row_chart(unknown, axis, css="main", title="", span=None)
+    assert 'class="hollow main"' in hollow and 'class="interval' not in hollow
+
+
+def test_an_axis_spans_zero_and_every_interval() -> None:
+    axis = make_axis([Estimate(0.1, 0.05, 0.32, 3, 3)], also=[-0.04])
+    assert axis.marks[0] <= -0.04 and axis.marks[-1] >= 0.32 and 0 in axis.marks
+    assert axis.x(0.1) < axis.x(0.32)
+
+
+def test_later_additions_are_marked_on_the_page() -> None:
+    study = example_study(num_arms=2, num_seeds=3, tasks=())
+    first = dict(example_plan(study)[0])
+    plan = [
+        first | {"comparisons": first["comparisons"][:1], "seeds": [1, 2]},
+        {"time": "T2", "finished": 4, "seeds": [3], "comparisons": first["comparisons"][1:]},
+    ]
+    page = page_of(results_of(study, cells=example_cells(study), plan=plan))
+    assert "Planned before any run" in page.text
+    assert "Added after runs had begun" in page.text
+    assert "T2: added, with 4 cells finished" in page.text
+    assert "seed 3 was added after runs began" in page.text
+
+
+def estimate(value: float) -> Estimate:
+    return Estimate(value, value - 0.01, value + 0.01, 5, 5)
+
+
+def usage(change: float) -> PooledUsage:
+    def traces(step: int) -> PooledTraces:
+        facts = {f.name: estimate(0.5) for f in dataclasses.fields(PooledTraces)}
+        given: dict[str, Any] = facts | {
+            "label": f"step {step}",
+            "step": step,
+            "effective": estimate(8 + change * step),
+            "habits": {"verification": estimate(1.5)},
+        }
+        return PooledTraces(**given)
+
+    given: dict[str, Any] = {f.name: estimate(0.5) for f in dataclasses.fields(PooledUsage)}
+    given |= {"num_runs": 5, "floor": traces(0), "steps": (traces(0), traces(10))}
+    return PooledUsage(**(given | {"examples": None, "base": None}))
+
+
+def test_usage_is_shown_where_there_is_any() -> None:
+    page = page_of(whole(), Extras(usage={"knights": {"tailor": usage(-0.3)}}))
+    assert "usage" in page.sections()
+    for shown in ("8.0", "5.0", "Verification", "Styles in use"):
+        assert shown in page.text
+
+
+def test_traces_show_every_arms_answer_beside_the_right_one() -> None:
+    arms = {"tailor": {"text": "so Zoe lies", "right": True}, "none": {"text": "no idea"}}
+    row = {"problem": "Who lies?", "answer": "Zoe", "arms": arms}
+    text = plain(page_of(whole(), Extras(traces=asked_of([row]))).text)
+    assert "right: tailor" in text
+    assert "tailor, right" in text and "none, wrong" in text
+    assert "so Zoe lies" in text and "no idea" in text
+
+
+def test_the_picture_is_a_document_of_its_own_with_its_own_paper() -> None:
+    svg = figure_svg(whole())
+    root = ElementTree.fromstring(svg)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "var(" not in svg and "url(" not in svg and "<image" not in svg
+    text = "".join(root.itertext())
+    for arm in whole().arms:
+        assert arm in text
+    planned = [c for c in whole().comparisons if c.planned == "planned"]
+    assert all(points_entry(c.difference).text in text for c in planned)
+    assert svg == figure_svg(whole())
+
+
+def test_a_study_without_figures_has_no_picture() -> None:
+    with pytest.raises(ValueError, match="neither curves nor comparisons"):
+        figure_svg(empty())
+
+
+def test_numbers_that_are_not_finite_leave_charts_whole() -> None:
+    study = example_study(num_arms=1, num_seeds=2, tasks=())
+    cells = [
+        dataclasses.replace(cell, training={"reward": (0.1, math.nan, math.inf, 0.4)})
+        for cell in example_cells(study, ood=False)
+    ]
+    html = render_page(results_of(study, cells=cells), Extras())
+    assert not re.search(r'="[^"]*\b(nan|inf)\b', html)
+
+
+def test_results_as_json_can_be_read_back() -> None:
+    assert json.loads(json.dumps(as_json(whole())))["arms"] == list(whole().arms)

@@ -1,0 +1,183 @@
+"""What a study may say, and what its cells are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tailor_rl.bench.cells import make_cells
+from tailor_rl.bench.study import read_study, settings_of
+from tailor_rl.errors import ConfigError
+
+RECIPE = """
+student = "student"
+[task]
+name = "knights"
+[task.options]
+people = [2]
+[rl]
+num_steps = 3
+"""
+STUDY = """
+recipe = "recipe.toml"
+seeds = [1, 2]
+[arms.tailor]
+[arms.rule_based]
+initialisation = "rule_based"
+"""
+
+
+def write(folder: Path, more: str = "", *, study: str = STUDY) -> Path:
+    (folder / "recipe.toml").write_text(RECIPE)
+    (folder / "other.toml").write_text('extends = "recipe.toml"\n[task]\nname = "countdown"\n')
+    (folder / "study.toml").write_text(study.replace("[arms.tailor]", f"{more}\n[arms.tailor]"))
+    return folder / "study.toml"
+
+
+def cells_of(file: Path, *overrides: str):
+    return make_cells(read_study(file), file, overrides)
+
+
+def test_cells_go_seed_by_seed_and_are_named_by_what_they_are(tmp_path: Path) -> None:
+    cells = cells_of(write(tmp_path))
+    assert [cell.name for cell in cells] == [
+        "tailor-seed-1", "rule_based-seed-1", "tailor-seed-2", "rule_based-seed-2",
+    ]  # fmt: skip
+    assert [(c.config.seed, c.config.initialisation) for c in cells[1:3]] == [
+        (1, "rule_based"), (2, "tailor"),
+    ]  # fmt: skip
+    assert {cell.setting for cell in cells} == {"all"}
+    assert cells[0].family == cells[2].family == "tailor"
+
+
+def test_a_grid_has_every_combination_but_those_that_are_skipped(tmp_path: Path) -> None:
+    more = """
+[tasks.knights]
+[tasks.countdown]
+recipe = "other.toml"
+[algorithms.dapo]
+[algorithms.grpo]
+rl = { algorithm = "grpo" }
+[[skip]]
+arm = "rule_based"
+task = "countdown"
+[[skip]]
+algorithm = "grpo"
+task = "countdown"
+"""
+    file = write(tmp_path, more)
+    cells = [cell for cell in cells_of(file) if cell.seed == 1]
+    assert [cell.family for cell in cells] == [
+        "knights-dapo-tailor", "knights-dapo-rule_based", "knights-grpo-tailor",
+        "knights-grpo-rule_based", "countdown-dapo-tailor",
+    ]  # fmt: skip
+    last = cells[-1].config
+    assert (last.task.name, last.task.options, last.rl.num_steps) == ("countdown", {}, 3)
+    assert cells[2].config.rl.algorithm == "grpo"
+    assert settings_of(read_study(file)) == [
+        "knights-dapo", "knights-grpo", "countdown-dapo", "countdown-grpo",
+    ]  # fmt: skip
+
+
+def test_an_arm_is_laid_over_the_shared_part_and_overrides_over_all(tmp_path: Path) -> None:
+    study = """
+recipe = "recipe.toml"
+seeds = [1, 2]
+[matched]
+by = "steps"
+to = 7
+[shared.rl]
+num_steps = 9
+group_size = 4
+[arms.tailor]
+[arms.long]
+rl = { num_steps = 20 }
+sft = { num_steps = 8 }
+"""
+    cells = cells_of(write(tmp_path, study=study), "rl.group_size=6")
+    found = [(c.config.rl.num_steps, c.config.rl.group_size, c.config.sft.num_steps) for c in cells]
+    assert found[:2] == [(9, 6, 7), (20, 6, 8)]
+
+
+@pytest.mark.parametrize("by", ["examples", "tokens"])
+def test_matching_is_a_part_of_every_recipe(tmp_path: Path, by: str) -> None:
+    for cell in cells_of(write(tmp_path, f'[matched]\nby = "{by}"\nto = 5')):
+        demonstrations = cell.config.demonstrations
+        assert (demonstrations.match, demonstrations.match_to) == (by, 5)
+
+
+def test_paths_are_found_beside_the_study_too(tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "recipe.toml").write_text(RECIPE)
+    (tmp_path / "studies" / "library.jsonl").write_text("")
+    file = tmp_path / "studies" / "study.toml"
+    study = STUDY.replace("recipe.toml", "../recipes/recipe.toml")
+    file.write_text(study + '[arms.own]\nprimitives = { library = "library.jsonl" }\n')
+    assert cells_of(file)[2].config.primitives.library == str(file.parent / "library.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("seed = [1]", "a study has no key 'seed'; did you mean 'seeds'"),
+        (
+            "[[comparisons]]\narm = 'tailer'\nagainst = 'tailor'",
+            "no arm 'tailer' in the study; did",
+        ),
+        ("[[comparisons]]\narm = 'tailor'\nagainst = 'tailor'", "against itself"),
+        (
+            "[[comparisons]]\narm = 'tailor'\nagainst = 'rule_based'\nfigure = 'speed'",
+            "figure = 'speed' is none that is measured",
+        ),
+        (
+            "[[comparisons]]\narm = 'tailor'\nagainst = 'rule_based'\nlow = 0.1",
+            "has one bound: give both low and high",
+        ),
+        (
+            "[[comparisons]]\narm = 'tailor'\nagainst = 'rule_based'\nsetting = 'igsm'",
+            "there is no setting 'igsm'",
+        ),
+        ("[[skip]]\nalgorithm = 'ppo'", "there is no algorithm 'ppo' in the study"),
+        ("[tasks.'a/b']", "must be named by letters"),
+        ("[matched]\nby = 'hours'\nto = 1", "matched.by = 'hours'"),
+        ("[[trends]]\narms = ['tailor', 'rule_based']", "trends.0.arms"),
+    ],
+)
+def test_a_fault_of_a_study_is_one_sentence(tmp_path: Path, more: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=r"study\.toml") as error:
+        read_study(write(tmp_path, more))
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_one_seed_gives_no_error_bar_and_is_refused_unless_told(tmp_path: Path) -> None:
+    one = STUDY.replace("[1, 2]", "[1]")
+    compared = "[[comparisons]]\narm = 'tailor'\nagainst = 'rule_based'"
+    with pytest.raises(ConfigError, match="at least two, or write single_seed = true"):
+        read_study(write(tmp_path, compared, study=one))
+    read_study(write(tmp_path, f"single_seed = true\n{compared}", study=one))
+    read_study(write(tmp_path, study=one))  # nothing is compared
+    with pytest.raises(ConfigError, match="names a seed twice"):
+        read_study(write(tmp_path, study=STUDY.replace("[1, 2]", "[1, 1]")))
+
+
+def test_two_cells_that_are_one_run_are_refused(tmp_path: Path) -> None:
+    more = "[arms.again]\ninitialisation = 'tailor'"
+    with pytest.raises(ConfigError, match="again and tailor are one and the same run"):
+        cells_of(write(tmp_path, more))
+
+
+def test_a_wrong_recipe_names_the_cell(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cell wrong-seed-1: .*group_sise"):
+        cells_of(write(tmp_path, "[arms.wrong]\nrl = { group_sise = 4 }"))
+    with pytest.raises(ConfigError, match="no recipe"):
+        cells_of(write(tmp_path, "[tasks.a]\nrecipe = 'nowhere.toml'"))
+
+
+def test_a_grid_without_cells_and_a_seed_for_all_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="skip leaves no cell"):
+        cells_of(write(tmp_path, "[[skip]]\narm = 'tailor'\n[[skip]]\narm = 'rule_based'"))
+    with pytest.raises(ConfigError, match="seed=5 would make every seed the same"):
+        cells_of(write(tmp_path), "seed=5")
