@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
@@ -85,6 +86,7 @@ def make_figures(
                 iqm = aggregate(runs, "iqm", seed=seed, num_resamples=num_resamples)
                 mean = mean_of(scores)
                 assert mean is not None, (label, arm, name)
+                mean = mean if name.startswith("gain ") else _as_share(mean)
                 yield FinalFigure(label, arm, name, mean, iqm)
 
 
@@ -112,6 +114,22 @@ def mean_of(scores: Scores) -> Estimate | None:
     return student_mean(values, scale=1.0).estimate
 
 
+def _as_share(mean: Estimate) -> Estimate:
+    """Student's interval knows no bounds; a share lies between 0 and 1."""
+    if mean.low is None or mean.high is None:
+        return mean
+    return replace(mean, low=max(mean.low, 0.0), high=min(mean.high, 1.0))
+
+
+def is_counted(cells: Sequence[CellFigures], unit: str) -> bool:
+    """Whether every run that took a step says what it spent: run folders of older versions do not
+    count all that later ones do, and nothing spent would look like nothing needed.
+    """
+    field = "generated_tokens" if unit == "all_tokens" else unit
+    ends = [cell.curve[-1] for cell in cells if cell.curve]
+    return all(getattr(end, field) > 0 for end in ends if end.step > 0)
+
+
 def make_curves(grouped: Cells) -> Iterator[BandCurve]:
     """Of every unit, in RL alone and then with the cost of the SFT set; runs without validation
     are left out.
@@ -120,6 +138,8 @@ def make_curves(grouped: Cells) -> Iterator[BandCurve]:
         for (setting, arm), cells in grouped.items():
             runs = [cell for cell in cells if cell.curve]
             for unit in units if runs else ():
+                if not is_counted(runs, unit):
+                    continue
                 lines = [[(spent(c, m, unit, total), m.accuracy) for m in c.curve] for c in runs]
                 if points := _band_points(lines, setting):
                     yield BandCurve(setting, arm, unit, total, len(runs), points)
@@ -160,6 +180,7 @@ def make_training(grouped: Cells) -> Iterator[TrainingCurve]:
                 continue
             shortest = min(map(len, runs))
             values_NX = np.array([run[:shortest] for run in runs], dtype=np.float64)
+            values_NX[~np.isfinite(values_NX)] = np.nan  # a step that diverged has no mean
             yield TrainingCurve(setting, arm, metric, len(runs), _student_points(values_NX))
 
 

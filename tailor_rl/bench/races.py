@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tailor_rl.bench.accounts import Cells
+from tailor_rl.bench.arm_figures import is_counted
 from tailor_rl.bench.figures import SPENT, CellFigures, Measured
 from tailor_rl.bench.findings import Planned, ThresholdTime
 from tailor_rl.bench.thresholds import Race, common_horizon, race, survival, time_to_threshold
@@ -23,7 +24,9 @@ def make_thresholds(grouped: Cells, thresholds: Mapping[float, Planned]) -> Iter
         for threshold, planned in thresholds.items() if runs else ():
             for total in (False, True):
                 # Steps of SFT are not steps of RL: they have no total.
-                for unit in SPENT[1:] if total else SPENT:
+                units = SPENT[1:] if total else SPENT
+                every = [cell for cells in runs.values() for cell in cells]
+                for unit in (unit for unit in units if is_counted(every, unit)):
                     races = {
                         arm: [race(_curve(c, total), threshold, unit=unit) for c in cells]
                         for arm, cells in runs.items()

@@ -124,7 +124,8 @@ def _check_distinct(cells: Sequence[CellFigures]) -> None:
 
 def _has_no_sft(grouped: Cells, arm: str) -> bool:
     runs = [cell for (_, each), cells in grouped.items() if each == arm for cell in cells]
-    return bool(runs) and all(cell.set_facts is None for cell in runs)
+    measured = any(name.startswith("sft ") for cell in runs for name in cell.figures)
+    return bool(runs) and not measured and all(cell.set_facts is None for cell in runs)
 
 
 def _common_versions(cells: Sequence[CellFigures]) -> dict[str, str]:

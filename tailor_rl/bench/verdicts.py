@@ -41,13 +41,19 @@ def comparison_answer(each: Compared, tests: int) -> str:
     p = each.p if each.holm_p is None else each.holm_p
     if p is None:
         return f"{where}: {each.arm} minus {each.against} is {said}; nothing to test it by"
-    how = f"by Holm over {tests}" if each.holm_p is not None else "not corrected"
+    how = _how(each.holm_p, tests)
     said = f"{said}, {p_equals(p)} {how}{_remarks(each)}"
     if p >= LEVEL:
         missed = "" if each.detectable is None else _could_miss(each.detectable)
         return f"{where}: {pair} are not told apart: {said}{missed}"
     side = "above" if each.difference.value > 0 else "below"
     return f"{where}: {each.arm} is {side} {each.against}: {said}"
+
+
+def _how(holm_p: float | None, tests: int) -> str:
+    if holm_p is None:
+        return "not corrected"
+    return f"by Holm over {tests}" if tests > 1 else "in the only test that was planned"
 
 
 def _could_miss(detectable: float) -> str:
@@ -79,7 +85,7 @@ def trend_answer(each: Trended, tests: int) -> str:
     p = each.p if each.holm_p is None else each.holm_p
     if p is None:
         return f"{along}: {rise}; nothing to test it by"
-    how = f"by Holm over {tests}" if each.holm_p is not None else "not corrected"
+    how = _how(each.holm_p, tests)
     rows = f"Page's test over {plural(each.num_rows, 'row')}, {p_equals(p)} {how}"
     verdict = "it rises" if p < LEVEL else "no rise is shown"
     return f"{along}: {verdict}: {rise}, {rows}"

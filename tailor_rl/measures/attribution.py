@@ -21,7 +21,7 @@ import numpy as np
 
 from tailor_rl.measures.words import FUNCTION_WORDS, NAME, NUMBER, REASONING_WORDS, words
 
-MAX_PIECES = 8192  # the most common ones: a matrix of thousands of texts stays under 200 MB
+MAX_PIECES = 4096  # the most common ones: a matrix of 5,000 texts stays under 100 MB
 FEWEST = 2  # texts that have a piece, for it to be one of the vocabulary
 LONGEST = 3  # words of a piece
 START, END = "^", "$"

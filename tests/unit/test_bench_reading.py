@@ -75,10 +75,8 @@ def test_the_curve_says_what_every_measurement_had_cost(runs: Runs) -> None:
 def test_costs_are_apart_and_what_a_kill_made_void_is_nobodys(runs: Runs) -> None:
     runs.make("tailor", make_config())
     path = runs.folder / "tailor" / "ledger.json"
-    ledger = readjson.dumps(path)
-    writejson.dumps(
-        path, {**ledger, "rl_lost": {"rollouts": 1000}, "demonstrate_lost": {"rollouts": 9}}
-    )
+    ledger = read_json(path)
+    write_json(path, {**ledger, "rl_lost": {"rollouts": 1000}, "demonstrate_lost": {"rollouts": 9}})
     cell = read(runs, "tailor")
     assert cell.rl == ledger["rl"]
     assert cell.sft == ledger["sft"]

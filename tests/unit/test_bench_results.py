@@ -183,6 +183,28 @@ def test_runs_that_never_get_there_count_with_the_common_horizon() -> None:
     assert any("reached 99 %" in note for note in results.notes)
 
 
+def test_what_a_run_did_not_count_is_no_cost_of_nothing() -> None:
+    study = two_arms(2)
+    cells = [
+        dataclasses.replace(
+            each, curve=tuple(dataclasses.replace(m, learner_tokens=0.0) for m in each.curve)
+        )
+        for each in example_cells(study, ood=False)
+    ]
+    results = results_of(study, cells)
+    assert {c.unit for c in results.curves} & {"learner_tokens", "rollouts"} == {"rollouts"}
+    assert {t.unit for t in results.thresholds} & {"learner_tokens", "rollouts"} == {"rollouts"}
+
+
+def test_the_interval_of_a_share_stays_within_shares() -> None:
+    arms = {"tailor": (0.9, 0.99), "rule_based": (0.0, 0.2)}
+    means = {
+        f.arm: f.mean for f in results_of(two_arms(2), cells_with("rl test pass@1", arms)).figures
+    }
+    assert means["tailor"].high == 1.0
+    assert means["rule_based"].low == 0.0
+
+
 def test_a_claim_is_set_beside_its_own_comparison() -> None:
     arms = {"tailor": (0.5, 0.61, 0.7), "rule_based": (0.4, 0.5, 0.6)}
     results = results_of(two_arms(), cells_with("rl test pass@1", arms))

@@ -177,6 +177,8 @@ def test_an_arm_without_primitives_is_seen_by_those_of_its_reference(
     assert arm.examples is not None and arm.examples.styles[2].num >= 30
     assert arm.steps == () and arm.changes == () and arm.excess is None
     assert usage.examples is None  # its own demonstrations are the floor
+    write_demonstrations(tmp_path, {"x": 3, "y": 4}, each=25)
+    assert usage_of(tmp_path, run).primitives_of == str(tmp_path)  # who has primitives needs none
 
 
 def test_without_primitives_there_is_nothing_to_see(run: Path, tmp_path: Path) -> None:

@@ -190,6 +190,26 @@ def test_a_mixture_of_halves_is_a_combination_and_a_single_style_is_none() -> No
     assert found.accuracy.power > 0.9
 
 
+def test_one_in_twenty_that_follow_one_style_looks_combined() -> None:
+    """Half of each text is any style's, so that halves are hard to read."""
+    texts, labels, rng = planted_texts(range(4), each=50, seed=8)
+    common = [" ".join(rng.choice(COMMON, size=8)) + "." for _ in range(6 * len(texts))]
+    mixed = [
+        Text(f"{text.text} {' '.join(common[6 * i : 6 * i + 6])}", PROMPT, text.problem_id)
+        for i, text in enumerate(texts)
+    ]
+    halved = [each for each in Styles(mixed, labels, seed=0).own if each.halved]
+    assert 0.01 < np.mean([each.combined is not None for each in halved]) < 0.12
+
+
+def test_one_in_fifty_of_the_demonstrations_is_itself_other() -> None:
+    """By either bound 1 %: on being rare, on being short."""
+    rng, labels = np.random.default_rng(9), [0, 1, 2] * 100
+    texts = [Text(planted(k, rng, 3 + i % 7), PROMPT, f"p{i}") for i, k in enumerate(labels)]
+    own = Styles(texts, labels, seed=0).own
+    assert 3 <= sum(each.style == OTHER for each in own) <= 12
+
+
 def test_what_is_unlike_every_demonstration_is_other() -> None:
     texts, labels, rng = planted_texts(range(3), each=25, seed=5)
     found = Styles(texts, labels, seed=0)

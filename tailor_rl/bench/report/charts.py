@@ -72,10 +72,16 @@ def arms_chart(
     percent: bool,
     top: float,
     x_percent: bool = False,
+    cut_bands: bool = False,
 ) -> Markup:
-    """An SVG element. Both axes start at 0 unless something is below; `top` is at least shown."""
+    """An SVG element. Both axes start at 0 unless something is below; `top` is at least shown.
+
+    `cut_bands`: bands end at the chart's edge, where two runs' interval would flatten the lines.
+    """
     drawn = [point for line in lines for point in line.points]
-    heights = [v for p in drawn for v in (p.value, p.low, p.high) if v is not None]
+    heights = [p.value for p in drawn]
+    if not cut_bands:
+        heights += [v for p in drawn for v in (p.low, p.high) if v is not None]
     y_ticks = ticks(min(0.0, *heights), max(top, *heights))
     x_range = (min(0.0, *(p.x for p in drawn)), max(p.x for p in drawn))
     frame = Frame(x_range, y_ticks, CURVES)
@@ -84,7 +90,7 @@ def arms_chart(
         x_axis(frame, x_range, x_label, share if x_percent else count),
         f'<text class="axis" x="0" y="11">{escape(y_label)}</text>',
     ]
-    parts += [_band(frame, line) for line in lines]
+    parts += [_band(frame, line, y_ticks) for line in lines]
     parts += [_line(frame, line, percent) for line in lines]
     last = "; ".join(f"{line.label}: {line.points[-1].value:.4g}" for line in lines if line.points)
     return svg(f"{title} against {x_label}. At the end {last}.", CURVES.height, parts, css="arms")
@@ -94,14 +100,15 @@ def css_of(place: int) -> str:
     return f"a{place % STYLES}"
 
 
-def _band(frame: Frame, line: ArmLine) -> str:
+def _band(frame: Frame, line: ArmLine, y_ticks: Sequence[float]) -> str:
+    bottom, top = y_ticks[0], y_ticks[-1]
     bounded = [
         (p.x, p.low, p.high) for p in line.points if p.low is not None and p.high is not None
     ]
     if len(bounded) < 2:
         return ""
-    upper = [Point(x, high) for x, _, high in bounded]
-    lower = [Point(x, low) for x, low, _ in reversed(bounded)]
+    upper = [Point(x, min(max(high, bottom), top)) for x, _, high in bounded]
+    lower = [Point(x, min(max(low, bottom), top)) for x, low, _ in reversed(bounded)]
     return f'<polygon class="band {css_of(line.place)}" points="{frame.path([*upper, *lower])}"/>'
 
 
@@ -137,11 +144,14 @@ def _marked(line: ArmLine) -> list[BandPoint]:
     """A few points of a long curve, not the same ones for every arm: markers would hide each
     other.
     """
-    num = len(line.points)
-    if num <= 2 * MARKERS_A_CURVE:
+    if len(line.points) <= 2 * MARKERS_A_CURVE:
         return list(line.points)
-    apart = num // MARKERS_A_CURVE
-    return list(line.points[line.place * apart // STYLES :: apart])
+    first, last = line.points[0].x, line.points[-1].x
+    apart = (last - first) / MARKERS_A_CURVE
+    begin = first + apart * (line.place % STYLES) / STYLES
+    targets = [begin + apart * i for i in range(MARKERS_A_CURVE)]
+    nearest = [min(line.points, key=lambda p: abs(p.x - target)) for target in targets]
+    return list(dict.fromkeys(nearest))
 
 
 def marker(place: int, x: float, y: float, size: float = 3.4) -> str:

@@ -100,6 +100,7 @@ def render_page(results: Results, extras: Extras) -> str:
         ),
         autoescape=True,  # models wrote some of what is on the page, and people the study's names
         undefined=StrictUndefined,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -116,6 +117,11 @@ def write_report(folder: Path, results: Results, extras: Extras) -> tuple[Path, 
         with explaining_disk_errors(folder, name):
             write_atomic(folder / name, text)
     return folder / PAGE, folder / MARKDOWN
+
+
+def _printable(value: Any) -> Any:
+    """Text without control characters; markup, which is ours, as it is."""
+    return printable(value) if type(value) is str else value
 
 
 def _content(results: Results, extras: Extras) -> dict[str, Any]:
@@ -141,15 +147,11 @@ def _content(results: Results, extras: Extras) -> dict[str, Any]:
         "forecast": forecast_chart(results),
         "usage": tuple(usage_views(results, extras.usage)),
         "traces": [_shown(asked) for asked in extras.traces],
-        "traces_of": printable(extras.traces_of),
+        "traces_of": extras.traces_of,
         "matched": tuple(matched_tables(results)),
-        "lineage": [
-            (arm, [(printable(key), printable(value)) for key, value in facts])
-            for arm, facts in extras.lineage.items()
-            if facts
-        ],
+        "lineage": [(arm, facts) for arm, facts in extras.lineage.items() if facts],
         "environment": tuple(flatten(extras.environment)),
-        "command": printable(extras.command),
+        "command": extras.command,
         "plan": plan_rows(results),
     }
 
@@ -172,5 +174,5 @@ def _headline(results: Results) -> tuple[str, ...]:
         plural(len(results.settings), "setting"),
         plural(len(results.seeds), "seed"),
         finished,
-        *(f"commit {printable(commit)[:12]}" for commit in results.commits),
+        *(f"commit {commit[:12]}" for commit in results.commits),
     )

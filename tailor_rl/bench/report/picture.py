@@ -20,7 +20,7 @@ from tailor_rl.bench.report.charts import (
 )
 from tailor_rl.bench.report.tables import points_entry, seeds_alike
 from tailor_rl.bench.report.views import curve_chart, points_tick
-from tailor_rl.bench.wording import figure_label, p_equals, setting_label
+from tailor_rl.bench.wording import figure_label, p_equals, plural, setting_label
 from tailor_rl.printable import one_line
 
 WIDTH, MARGIN, GAP = 1000, 24, 36
@@ -46,7 +46,11 @@ def figure_svg(
 
     ValueError where the study has neither.
     """
-    settings = [c.setting for c in results.curves if setting in (None, c.setting)]
+    settings = [
+        c.setting
+        for c in results.curves
+        if setting in (None, c.setting) and (c.unit, c.total) == (unit, False)
+    ]
     rows = _rows(results)
     if not settings and not rows:
         raise ValueError(f"{results.study} has neither curves nor comparisons: nothing to draw")
@@ -81,11 +85,17 @@ def _curves(results: Results, setting: str, unit: str) -> Iterator[str]:
     tops = [p.high or p.value for c in curves for p in c.points]
     yield _text("head", MARGIN, 32, "Validation accuracy against what RL spent")
     where = setting_label(setting, len(results.settings))
-    runs = f"{max(c.num_runs for c in curves)} seeds an arm" if curves else ""
+    runs = _runs([c.num_runs for c in curves])
     band = "interquartile mean, 95 % bootstrap band"
     yield _text("", MARGIN, 50, ", ".join(filter(None, (where, runs, band))))
     chart = curve_chart(results, curves, top=max(tops)).svg
     yield _placed(chart, MARGIN, 66, CHART, CHART * CURVES.height / CURVES.width)
+
+
+def _runs(nums: Sequence[int]) -> str:
+    """Example: "3 to 5 runs an arm"."""
+    least, most = min(nums), max(nums)
+    return f"{plural(most, 'run') if least == most else f'{least} to {most} runs'} an arm"
 
 
 def _forest(results: Results, rows: Sequence[Compared]) -> list[str]:

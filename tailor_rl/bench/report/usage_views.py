@@ -58,7 +58,15 @@ def _charts(results: Results, by_arm: UsageByArm) -> Iterator[Chart]:
         ]
         lines = [line for line in lines if line.points]
         if any(len(line.points) > 1 for line in lines):
-            svg = arms_chart(title, lines, x_label="RL step", y_label=unit, percent=percent, top=0)
+            svg = arms_chart(
+                title,
+                lines,
+                x_label="RL step",
+                y_label=unit,
+                percent=percent,
+                top=0,
+                cut_bands=True,
+            )
             yield Chart(title, "", svg)
 
 

@@ -36,6 +36,7 @@ from tailor_rl.bench.wording import (
     share_text,
     signed,
 )
+from tailor_rl.printable import one_line
 from tailor_rl.report.curves import share
 
 PLANNED_LABELS = {
@@ -219,6 +220,7 @@ def training_charts(results: Results) -> Iterator[tuple[str, tuple[Chart, ...]]]
                 y_label=unit,
                 percent=metric == "informative",
                 top=0.0,
+                cut_bands=True,
             )
             charts.append(Chart(title, "", svg))
         yield setting_label(setting, len(results.settings)), tuple(charts)
@@ -253,7 +255,8 @@ def forecast_chart(results: Results) -> Markup | None:
     if not cells:
         return None
     dots = [
-        Dot(each.cell, results.arms.index(each.arm), each.forecast, each.gain) for each in cells
+        Dot(one_line(each.cell), results.arms.index(each.arm), each.forecast, each.gain)
+        for each in cells
     ]
     return scatter(
         "Gain of RL against the forecast", dots, x_label="forecast gain", y_label="gain in RL"
