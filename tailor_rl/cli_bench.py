@@ -195,7 +195,12 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
         check_same_version(folder.runs(), mixed=request.mixed_versions)
         finished = sum(map(is_finished, folder.runs()))
         extend_plan(folder.path, prepared.study, finished=finished)
-        folder.record(prepared.study, request.command, request.file)
+        folder.record(
+            prepared.study,
+            file=request.file,
+            overrides=request.overrides,
+            command=request.command,
+        )
         try:
             progress = _work_off(prepared, folder, at_once, plain=plain)
         except KeyboardInterrupt as error:

@@ -80,7 +80,7 @@ def _cell(
     named = [levels[axis] for axis in _AXES if levels[axis]]
     name = "-".join([*named, f"seed-{seed}"])
     parts = {axis: dict(getattr(study, f"{axis}s").get(levels[axis], {})) for axis in _AXES}
-    recipe = parts["task"].pop("recipe", study.recipe)
+    recipe = _recipe(study, parts, name=name, file=file)
     layers = [study.shared, _matching(study.matched), *parts.values(), {"seed": seed}]
     try:
         config = compose_config(_found(recipe, file), layers, overrides, source=file)
@@ -91,6 +91,17 @@ def _cell(
             f"the override seed={config.seed} would make every seed the same: name seeds in {file}"
         )
     return Cell(name, setting, levels, seed, config)
+
+
+def _recipe(study: Study, parts: Mapping[str, dict[str, Any]], *, name: str, file: Path) -> str:
+    """That of the cell's task or student, if one names its own; taken out of that part."""
+    own = [recipe for axis in ("task", "student") if (recipe := parts[axis].pop("recipe", None))]
+    if len(own) > 1:
+        raise ConfigError(
+            f"{file}, cell {name}: its task names the recipe {own[0]} and its student {own[1]}: "
+            "let one of them name it, and the other say what it changes"
+        )
+    return own[0] if own else study.recipe
 
 
 def _found(recipe: str, file: Path) -> Path:

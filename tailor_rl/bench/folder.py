@@ -63,11 +63,18 @@ class StudyFolder:
     def log(self, name: str) -> Path:
         return self.path / LOGS / f"{name}.log"
 
-    def record(self, study: Study, command: Sequence[str], file: Path) -> None:
+    def record(
+        self, study: Study, *, file: Path, overrides: Sequence[str], command: Sequence[str]
+    ) -> None:
         """What was asked for last."""
-        known = {"study": study.model_dump(mode="json"), "command": list(command)}
+        known = {
+            "study": study.model_dump(mode="json"),
+            "file": str(file.resolve()),
+            "overrides": list(overrides),
+            "command": list(command),
+        }
         with explaining_disk_errors(self.path, STUDY):
-            write_json(self.path / STUDY, {**known, "file": str(file)})
+            write_json(self.path / STUDY, known)
 
     def prepare(self, cell: Cell, donors: Sequence[Path], provenance: Provenance) -> dict[str, str]:
         """Make the run folder of a cell, with all that `donors` have finished of it; part -> donor.
@@ -128,7 +135,8 @@ def check_name(runs_dir: Path, name: str) -> Path:
 
 
 def is_study(path: Path) -> bool:
-    return (path / CELLS).is_dir()
+    """Also one whose runs are elsewhere."""
+    return (path / CELLS).is_dir() or (path / STUDY).is_file()
 
 
 def is_finished(run: Path) -> bool:
@@ -136,11 +144,11 @@ def is_finished(run: Path) -> bool:
 
 
 def runs_of(study: Path) -> list[Path]:
-    return sorted(path for path in (study / CELLS).iterdir() if (path / "config.json").is_file())
+    return sorted(path.parent for path in (study / CELLS).glob("*/config.json"))
 
 
 def read_recorded(study: Path) -> dict[str, Any]:
-    """study.json: "study", "command", "file". RunFolderError where there is no study."""
+    """study.json: "study", "file", "overrides" and "command". RunFolderError where there is none."""
     if not is_study(study) or not (study / STUDY).is_file():
         raise RunFolderError(f"{study} is no study: `tailor bench` makes one")
     return read_json(study / STUDY)

@@ -1,9 +1,40 @@
-"""From a study's folder to its results and its report."""
+"""From a study's folder to its results and its report.
+
+cells/*/ -> gathered.json -> results.json -> report.html, report.md, report.svg
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from tailor_rl.bench.gather import gather
+from tailor_rl.bench.plan import read_plan
+from tailor_rl.bench.report import figure_svg, write_report
+from tailor_rl.bench.results import make_results, write_results
+from tailor_rl.runs.files import explaining_disk_errors, write_atomic
 
-def write_study_report(study: Path, *, mixed_versions: bool) -> list[str]:
-    return [f"study {study}"]
+PICTURE = "report.svg"
+
+
+def write_study_report(study_path: Path, *, mixed_versions: bool) -> list[str]:
+    """Everything that is made from finished cells; lines for the terminal. Raises as `gather`."""
+    gathered = gather(study_path, mixed_versions=mixed_versions)
+    results = make_results(
+        gathered.study,
+        gathered.figures,
+        read_plan(study_path),
+        name=study_path.name,
+        planned_cells=gathered.planned,
+        failed=dict(gathered.failed),
+        differs=gathered.differs,
+    )
+    write_results(study_path, results)
+    page, markdown = write_report(study_path, results, gathered.extras)
+    with explaining_disk_errors(study_path, PICTURE):
+        write_atomic(study_path / PICTURE, figure_svg(results))
+    return [
+        *results.answers,
+        *results.notes,
+        f"report: {page}",
+        f"tables: {markdown}, picture: {study_path / PICTURE}",
+    ]

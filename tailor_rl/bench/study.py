@@ -75,7 +75,7 @@ class Study(Section):
     """A grid of arms x tasks x students x algorithms x seeds.
 
     A level is a part of a recipe, laid over `recipe` and `shared`: tasks first, then students,
-    algorithms, arms. A task's level may name a `recipe` of its own.
+    algorithms, arms. The level of a task or a student may name a `recipe` of its own.
     """
 
     question: str = ""

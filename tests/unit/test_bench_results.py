@@ -63,14 +63,17 @@ def results_of_four_arms() -> Results:
     return results_of(study, [only(cell, *figures) for cell in example_cells(study)])
 
 
-def only(cell: CellFigures, *figures: str) -> CellFigures:
-    return dataclasses.replace(cell, figures={name: cell.figures[name] for name in figures})
+def only(cell: CellFigures, *figures: str, curve: bool = False) -> CellFigures:
+    kept = {name: cell.figures[name] for name in figures}
+    return dataclasses.replace(cell, figures=kept, training={}, curve=cell.curve if curve else ())
 
 
 def cells_with(figure: str, by_arm: Mapping[str, Sequence[float]]) -> list[CellFigures]:
     """Cells of one setting whose only figure is given, seed by seed."""
     return [
-        dataclasses.replace(example_cell("all", arm, seed), figures={figure: value})
+        dataclasses.replace(
+            example_cell("all", arm, seed), figures={figure: value}, curve=(), training={}
+        )
         for arm, values in by_arm.items()
         for seed, value in enumerate(values, start=1)
     ]
@@ -137,7 +140,8 @@ def test_what_came_after_runs_had_begun_is_not_planned() -> None:
          "comparisons": first["comparisons"][2:]},
     ]  # fmt: skip
     figures = ("rl test pass@1", "rl ood pass@1")
-    results = results_of(study, [only(each, *figures) for each in example_cells(study)], plan)
+    cells = [only(each, *figures, curve=True) for each in example_cells(study)]
+    results = results_of(study, cells, plan)
     named = [c for c in results.comparisons if c.planned != "not planned"]
     # Before any cell had finished, nothing can have been seen.
     assert [c.planned for c in named] == ["planned", "planned", "added"]
@@ -155,8 +159,8 @@ def test_without_a_plan_nothing_is_called_planned() -> None:
 
 
 def test_a_total_curve_begins_at_the_cost_of_its_set() -> None:
-    study = example_study(num_arms=5, num_seeds=2, tasks=())
-    cells = [only(cell, "rl test pass@1") for cell in example_cells(study)]
+    study = example_study(num_arms=5, num_seeds=2, tasks=(), thresholds=[])
+    cells = [only(cell, "rl test pass@1", curve=True) for cell in example_cells(study)]
     curves = {(c.arm, c.unit, c.total): c for c in results_of(study, cells).curves}
     for cell in cells:
         for unit in ("rollouts", "learner_tokens", "seconds"):

@@ -172,6 +172,9 @@ def test_two_cells_that_are_one_run_are_refused(tmp_path: Path) -> None:
 def test_a_wrong_recipe_names_the_cell(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cell wrong-seed-1: .*group_sise"):
         cells_of(write(tmp_path, "[arms.wrong]\nrl = { group_sise = 4 }"))
+    both = "[tasks.a]\nrecipe = 'other.toml'\n[students.b]\nrecipe = 'recipe.toml'"
+    with pytest.raises(ConfigError, match="let one of them name it"):
+        cells_of(write(tmp_path, both))
     with pytest.raises(ConfigError, match="no recipe"):
         cells_of(write(tmp_path, "[tasks.a]\nrecipe = 'nowhere.toml'"))
 

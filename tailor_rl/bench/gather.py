@@ -1,0 +1,243 @@
+"""What a study's report is made from: figures and excerpts of its finished runs, in one file.
+
+gathered.json is enough to make results and report again where the runs themselves are not at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from tailor_rl.bench.cells import Cell, make_cells
+from tailor_rl.bench.figures import CellFigures
+from tailor_rl.bench.folder import CELLS, is_finished, read_recorded
+from tailor_rl.bench.reading import read_cell
+from tailor_rl.bench.report import Asked, Extras, Reply
+from tailor_rl.bench.results import Key
+from tailor_rl.bench.study import Study
+from tailor_rl.bench.usage import Usage, make_usage
+from tailor_rl.bench.usage_pooled import PooledUsage, pool_usage
+from tailor_rl.bench.version import check_same_version
+from tailor_rl.errors import RunFolderError
+from tailor_rl.runs.files import explaining_disk_errors, write_atomic
+from tailor_rl.runs.folder import read_outcome
+from tailor_rl.summary import read_object, read_rows
+
+GATHERED = "gathered.json"
+NUM_TRACES = 3  # problems of a split whose answers are shown side by side
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """`planned` are all cells of the grid, `failed` those of which a reason is known; `differs` is
+    what lies between these runs and a publication's.
+    """
+
+    study: Study
+    planned: tuple[Key, ...]
+    failed: tuple[tuple[Key, str], ...]
+    figures: tuple[CellFigures, ...]
+    differs: tuple[str, ...]
+    extras: Extras
+
+
+def gather(study_path: Path, *, mixed_versions: bool) -> Gathered:
+    """From the runs, written to gathered.json; from that file alone where there are no runs.
+
+    RunFolderError where the folder is no study, a run is damaged, or runs are of different versions
+    and `mixed_versions` does not allow that.
+    """
+    if not (study_path / CELLS).is_dir():
+        return _read(study_path)
+    recorded = read_recorded(study_path)
+    study = Study.model_validate(recorded["study"])
+    cells = make_cells(study, Path(recorded["file"]), recorded["overrides"])
+    done = [cell for cell in cells if is_finished(_run(study_path, cell))]
+    runs = [_run(study_path, cell) for cell in done]
+    versions = check_same_version(runs, mixed=mixed_versions)
+    shown, traces_of = _traces(study_path, done)
+    gathered = Gathered(
+        study=study,
+        planned=tuple(map(_key, cells)),
+        failed=tuple(_failures(study_path, cells)),
+        figures=tuple(_figures(study_path, cell) for cell in done),
+        differs=(*_differs(study, done), *versions),
+        extras=Extras(
+            usage=_usage(study_path, done),
+            traces=shown,
+            traces_of=traces_of,
+            lineage=_lineages(study_path, done),
+            environment=read_object(runs[0] / "environment.json") if runs else {},
+            command=" ".join(recorded["command"]),
+        ),
+    )
+    with explaining_disk_errors(study_path, GATHERED):
+        write_atomic(study_path / GATHERED, _ADAPTER.dump_json(gathered).decode() + "\n")
+    return gathered
+
+
+_ADAPTER = TypeAdapter(Gathered)
+
+
+def _read(study_path: Path) -> Gathered:
+    path = study_path / GATHERED
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise RunFolderError(f"{study_path} is no study: `tailor bench` makes one") from error
+    except ValidationError as error:
+        raise RunFolderError(
+            f"{path} is damaged or of another version of tailor_rl: make it again from the runs"
+        ) from error
+
+
+def _run(study: Path, cell: Cell) -> Path:
+    return study / CELLS / cell.name
+
+
+def _key(cell: Cell) -> Key:
+    return cell.setting, cell.arm, cell.seed
+
+
+def _figures(study: Path, cell: Cell) -> CellFigures:
+    return read_cell(_run(study, cell), setting=cell.setting, arm=cell.arm, seed=cell.seed)
+
+
+def _failures(study: Path, cells: Iterable[Cell]) -> Iterable[tuple[Key, str]]:
+    for cell in cells:
+        run = _run(study, cell)
+        outcome = read_outcome(run) if run.is_dir() else {}
+        if outcome.get("state") == "failed":
+            yield _key(cell), str(outcome.get("error") or "failed")
+
+
+def _differs(study: Study, done: Sequence[Cell]) -> list[str]:
+    """What stands between these runs and the publication's, beside a claim."""
+    if not done:
+        return []
+    students = sorted({_student(cell.config.student) for cell in done})
+    teachers = sorted({cell.config.teacher.model for cell in done})
+    rl = done[0].config.rl
+    return [
+        f"student: {', '.join(students)}",
+        f"teacher: {', '.join(teachers)}",
+        f"RL: {rl.num_steps} steps of {rl.groups_per_step} x {rl.group_size} rollouts",
+        f"{len(study.seeds)} seeds",
+    ]
+
+
+def _student(path: str) -> str:
+    """A folder by its name and, where it can be told, its size."""
+    weights = list(Path(path).glob("*.safetensors")) if Path(path).is_dir() else []
+    dtype_bytes = {"bfloat16": 2, "float16": 2}
+    config = read_object(Path(path) / "config.json") if weights else {}
+    size = sum(file.stat().st_size for file in weights) / dtype_bytes.get(
+        str(config.get("dtype") or config.get("torch_dtype")), 4
+    )
+    return Path(path).name + (f" (about {size / 1e6:.2g} M parameters)" if size else "")
+
+
+def _usage(study: Path, done: Sequence[Cell]) -> dict[str, dict[str, PooledUsage]]:
+    """Setting -> arm. An arm without primitives of its own is seen with those of the first arm that
+    has some, in the same setting and seed.
+    """
+    found: dict[str, dict[str, list[Usage]]] = {}
+    for cell in done:
+        usage = make_usage(_run(study, cell), reference=_reference(study, cell, done))
+        if usage is not None:
+            found.setdefault(cell.setting, {}).setdefault(cell.arm, []).append(usage)
+    return {
+        setting: {arm: pool_usage(usages) for arm, usages in arms.items()}
+        for setting, arms in found.items()
+    }
+
+
+def _reference(study: Path, cell: Cell, done: Sequence[Cell]) -> Path | None:
+    """Of the other arms' runs of this setting and seed, the one that follows most primitives."""
+    others = [
+        _run(study, other)
+        for other in done
+        if (other.setting, other.seed) == (cell.setting, cell.seed) and other is not cell
+    ]
+    return max(others, key=_num_followed, default=None)
+
+
+def _num_followed(run: Path) -> int:
+    path = run / "demonstrations.jsonl"
+    rows = read_rows(path) if path.is_file() else []
+    return len({row["primitive_id"] for row in rows if row.get("primitive_id")})
+
+
+def _traces(study: Path, done: Sequence[Cell]) -> tuple[list[Asked], str]:
+    """Some problems of each split with the answers of every arm, of the first setting and seed that
+    most arms have finished.
+    """
+    if not done:
+        return [], ""
+    groups = dict.fromkeys((cell.setting, cell.seed) for cell in done)
+    best = max(groups, key=lambda group: sum((c.setting, c.seed) == group for c in done))
+    cells = [cell for cell in done if (cell.setting, cell.seed) == best]
+    answers = {cell.arm: _answers(_run(study, cell)) for cell in cells}
+    shown: list[Asked] = []
+    for split in dict.fromkeys(row["split"] for rows in answers.values() for row in rows.values()):
+        ids = [
+            problem
+            for problem in dict.fromkeys(id for rows in answers.values() for id in rows)
+            if all(problem in rows for rows in answers.values())
+            and next(iter(answers.values()))[problem]["split"] == split
+        ]
+        shown += [_asked(problem, answers) for problem in ids[:NUM_TRACES]]
+    setting = "" if best[0] == "all" else f"{best[0]}, "
+    return shown, f"{setting}seed {best[1]}"
+
+
+def _answers(run: Path) -> dict[str, dict[str, Any]]:
+    path = run / "samples" / "eval-rl.jsonl"
+    return {row["problem_id"]: row for row in read_rows(path)} if path.is_file() else {}
+
+
+def _asked(problem: str, answers: Mapping[str, Mapping[str, dict[str, Any]]]) -> Asked:
+    first = next(iter(answers.values()))[problem]
+    replies = (
+        Reply(arm, rows[problem]["text"], rows[problem]["correct"] >= 1.0)
+        for arm, rows in answers.items()
+    )
+    return Asked(f"{first['split']}: {first['prompt']}", first["answer"], tuple(replies))
+
+
+def _lineages(study: Path, done: Sequence[Cell]) -> dict[str, list[tuple[str, str]]]:
+    """Arm -> what its first run's set is."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for cell in done:
+        path = _run(study, cell) / "lineage.jsonl"
+        name = cell.arm if cell.setting == "all" else f"{cell.setting}, {cell.arm}"
+        if name not in found and path.is_file():
+            found[name] = list(_facts(read_rows(path)[0]))
+    return found
+
+
+_FACTS: Mapping[str, Callable[[Any], str]] = {
+    "initialisation": str,
+    "seed": str,
+    "num_demonstrations": str,
+    "num_answered": str,
+    "tokens": str,
+    "grades": lambda grades: ", ".join(f"{num} graded {grade}" for grade, num in grades.items()),
+    "origins": lambda origins: ", ".join(f"{num} by {who}" for who, num in origins.items()),
+    "primitives": lambda rows: ", ".join(row["name"] for row in rows) or "none",
+    "writers": lambda rows: ", ".join(
+        f"{row['num']} {row['what']} by {row['model'] or row['origin']}" for row in rows
+    ),
+    "queries_sha256": str,
+    "set_sha256": str,
+}  # fmt: skip
+
+
+def _facts(lineage: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for name, shown in _FACTS.items():
+        if name in lineage:
+            yield name.replace("_", " "), shown(lineage[name])
