@@ -148,7 +148,7 @@ def runs_of(study: Path) -> list[Path]:
 
 
 def read_recorded(study: Path) -> dict[str, Any]:
-    """study.json: "study", "file", "overrides" and "command". RunFolderError where there is none."""
+    """study.json: "study", "file", "overrides", "command". RunFolderError where it is missing."""
     if not is_study(study) or not (study / STUDY).is_file():
         raise RunFolderError(f"{study} is no study: `tailor bench` makes one")
     return read_json(study / STUDY)

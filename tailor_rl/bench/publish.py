@@ -30,11 +30,9 @@ def write_study_report(study_path: Path, *, mixed_versions: bool) -> list[str]:
     )
     write_results(study_path, results)
     page, markdown = write_report(study_path, results, gathered.extras)
-    with explaining_disk_errors(study_path, PICTURE):
-        write_atomic(study_path / PICTURE, figure_svg(results))
-    return [
-        *results.answers,
-        *results.notes,
-        f"report: {page}",
-        f"tables: {markdown}, picture: {study_path / PICTURE}",
-    ]
+    lines = [*results.answers, *results.notes, f"report: {page}", f"tables: {markdown}"]
+    if results.curves or any(each.difference for each in results.comparisons):
+        with explaining_disk_errors(study_path, PICTURE):
+            write_atomic(study_path / PICTURE, figure_svg(results))
+        lines.append(f"picture: {study_path / PICTURE}")
+    return lines

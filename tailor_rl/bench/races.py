@@ -51,10 +51,12 @@ def _times(
     planned: Planned,
 ) -> Iterator[ThresholdTime]:
     horizon = common_horizon([each for runs in races.values() for each in runs])
+    if not horizon:  # nothing was spent of it
+        return
     for arm, runs in races.items():
         seed = derive_seed(0, "threshold", setting, arm, unit)
         time = time_to_threshold(runs, horizon=horizon, seed=seed)
-        below = survival(runs)
+        below = survival(runs, horizon=horizon)
         yield ThresholdTime(
             setting=setting,
             arm=arm,
@@ -63,7 +65,7 @@ def _times(
             total=total,
             planned=planned,
             num_runs=len(runs),
-            num_reached=sum(each.reached_at is not None for each in runs),
+            num_reached=time.num_reached,
             horizon=horizon,
             restricted_mean=time.restricted,
             median=time.median,

@@ -171,9 +171,6 @@ def _notes(
     if len(arms) > 1 and len(common) < len(settings):
         odd = listed(sorted(settings - set(common)))
         yield f"Not every arm has a run in {odd}: means over settings leave it out"
-    for each in compared:
-        if each.planned == "planned" and each.difference is None:
-            yield f"{each.arm} and {each.against} have no finished seed in common"
     later = sorted({seed for each in compared for seed in each.added_seeds})
     if later:
         yield f"Runs of {seeds_named(later)} were added after others had been seen"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,20 @@ from tests.lives import make_config
 from tests.unit.test_bench_sharing import Runs
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three finished runs; nobody writes to them."""
+    runs = Runs(tmp_path_factory.mktemp("made"))
+    for name in ("tailor", "re_distill", "none"):
+        runs.make(name, make_config(initialisation=name))
+    return runs.folder
+
+
 @pytest.fixture
-def runs(tmp_path: Path) -> Runs:
-    return Runs(tmp_path)
+def runs(made: Path, tmp_path: Path) -> Runs:
+    """Copies, to be damaged at will."""
+    shutil.copytree(made, tmp_path / "runs")
+    return Runs(tmp_path / "runs")
 
 
 def read(runs: Runs, name: str):
@@ -26,7 +38,6 @@ def read(runs: Runs, name: str):
 
 
 def test_figures_are_those_of_the_tables(runs: Runs) -> None:
-    runs.make("tailor", make_config())
     cell = read(runs, "tailor")
     rows = read_rows(runs.folder / "tailor" / "evaluations.jsonl")
     for row in rows:
@@ -42,7 +53,6 @@ def test_figures_are_those_of_the_tables(runs: Runs) -> None:
 
 
 def test_ood_is_the_mean_over_axes_and_only_where_all_were_measured(runs: Runs) -> None:
-    runs.make("tailor", make_config())
     path = runs.folder / "tailor" / "evaluations.jsonl"
     rows = read_rows(path)
     for stage, value in (("sft", 0.25), ("rl", 0.75)):
@@ -58,7 +68,6 @@ def test_ood_is_the_mean_over_axes_and_only_where_all_were_measured(runs: Runs) 
 
 
 def test_the_curve_says_what_every_measurement_had_cost(runs: Runs) -> None:
-    runs.make("tailor", make_config())
     curve = read(runs, "tailor").curve
     assert [measured.step for measured in curve] == [0, 2, 4]
     metrics = read_rows(runs.folder / "tailor" / "metrics.jsonl")
@@ -73,7 +82,6 @@ def test_the_curve_says_what_every_measurement_had_cost(runs: Runs) -> None:
 
 
 def test_costs_are_apart_and_what_a_kill_made_void_is_nobodys(runs: Runs) -> None:
-    runs.make("tailor", make_config())
     path = runs.folder / "tailor" / "ledger.json"
     ledger = read_json(path)
     write_json(path, {**ledger, "rl_lost": {"rollouts": 1000}, "demonstrate_lost": {"rollouts": 9}})
@@ -88,14 +96,12 @@ def test_costs_are_apart_and_what_a_kill_made_void_is_nobodys(runs: Runs) -> Non
 
 
 def test_the_first_run_of_re_distillation_is_a_part_of_its_price(runs: Runs) -> None:
-    runs.make("re_distill", make_config(initialisation="re_distill"))
     cell, ledger = read(runs, "re_distill"), read_ledger(runs.folder / "re_distill")
     assert cell.making["learner_tokens"] == ledger["first_run"]["learner_tokens"] > 0
     assert cell.making["rollouts"] > ledger["first_run"]["rollouts"]  # and its samples
 
 
 def test_facts_of_the_set_are_those_of_its_lineage(runs: Runs) -> None:
-    runs.make("tailor", make_config())
     facts = read(runs, "tailor").set_facts
     assert facts is not None
     assert (facts.examples, facts.queries, facts.right, facts.sft_steps) == (5, 5, 1.0, 6)
@@ -103,7 +109,6 @@ def test_facts_of_the_set_are_those_of_its_lineage(runs: Runs) -> None:
 
 
 def test_a_run_without_sft_gains_over_its_base(runs: Runs) -> None:
-    runs.make("none", make_config(initialisation="none"))
     cell = read(runs, "none")
     assert cell.set_facts is None
     assert cell.making == {}
@@ -112,7 +117,6 @@ def test_a_run_without_sft_gains_over_its_base(runs: Runs) -> None:
 
 
 def test_a_run_without_an_end_is_no_cell(runs: Runs) -> None:
-    runs.make("tailor", make_config())
     path = runs.folder / "tailor" / "evaluations.jsonl"
     kept = [row for row in path.read_text().splitlines() if '"split": "test"' not in row]
     path.write_text("".join(f"{line}\n" for line in kept))
