@@ -34,7 +34,7 @@ NUM_TRACES = 3  # problems of a split whose answers are shown side by side
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """`planned` are all cells of the grid, `failed` those of which a reason is known; `differs` is
-    what lies between these runs and a publication's.
+    what lies between these runs and a publication's, `mixed` between the runs themselves.
     """
 
     study: Study
@@ -42,6 +42,7 @@ class Gathered:
     failed: tuple[tuple[Key, str], ...]
     figures: tuple[CellFigures, ...]
     differs: tuple[str, ...]
+    mixed: tuple[str, ...]
     extras: Extras
 
 
@@ -65,7 +66,8 @@ def gather(study_path: Path, *, mixed_versions: bool) -> Gathered:
         planned=tuple(map(_key, cells)),
         failed=tuple(_failures(study_path, cells)),
         figures=tuple(_figures(study_path, cell) for cell in done),
-        differs=(*_differs(study, done), *versions),
+        differs=tuple(_differs(study, done)),
+        mixed=tuple(versions),
         extras=Extras(
             usage=_usage(study_path, done),
             traces=shown,

@@ -27,6 +27,7 @@ def write_study_report(study_path: Path, *, mixed_versions: bool) -> list[str]:
         planned_cells=gathered.planned,
         failed=dict(gathered.failed),
         differs=gathered.differs,
+        mixed=gathered.mixed,
     )
     write_results(study_path, results)
     page, markdown = write_report(study_path, results, gathered.extras)

@@ -53,6 +53,7 @@ def make_results(
     planned_cells: Sequence[Key],
     failed: Mapping[Key, str],
     differs: Sequence[str],
+    mixed: Sequence[str] = (),
     num_resamples: int = 10_000,
 ) -> Results:
     """All figures of a study, from whatever cells have finished.
@@ -63,6 +64,7 @@ def make_results(
         planned_cells: the whole grid, of which those without figures are listed as missing.
         failed: why a cell has no figures, where that is known.
         differs: in what these runs differ from those of the publications, for the table of claims.
+        mixed: in what they differ from each other, where that was allowed.
 
     Raises ConfigError where two cells are of one setting, arm and seed.
     """
@@ -88,7 +90,10 @@ def make_results(
         num_cells=len(ordered),
         commits=tuple(sorted({cell.commit for cell in cells})),
         versions=_common_versions(cells),
-        notes=tuple(_notes(study, grouped, compared, times, missing)),
+        notes=(
+            *(f"Versions are mixed, {each}" for each in mixed),
+            *_notes(study, grouped, compared, times, missing),
+        ),
         missing=tuple(missing),
         plan=tuple(plan),
         figures=tuple(

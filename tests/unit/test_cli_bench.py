@@ -1,0 +1,235 @@
+"""`tailor bench` as it is typed: what it checks, runs, goes on with, and leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from tailor_rl.bench import process
+from tailor_rl.cli import main
+from tailor_rl.kit import Kit
+from tailor_rl.pipeline import tailor, train
+from tailor_rl.runs.folder import RunFolder, read_resolved
+from tailor_rl.runs.journal import RunJournal, read_stages
+from tailor_rl.screen import PlainScreen
+from tests.fakes import FakeGrader, FakeLearner, FakePool, FakeTask, FakeTeacher, FakeTokens
+from tests.tiny import make_student
+
+STUDY = """
+question = "Which?"
+recipe = "recipe.toml"
+seeds = [1, 2]
+thresholds = [0.5]
+[arms.tailor]
+[arms.rule_based]
+initialisation = "rule_based"
+[[comparisons]]
+arm = "tailor"
+against = "rule_based"
+"""
+CELLS = ["tailor-seed-1", "rule_based-seed-1", "tailor-seed-2", "rule_based-seed-2"]
+
+
+class RunOnFakes:
+    """In place of a process: the same pipeline in the same folder, with fakes for what is heavy."""
+
+    made: ClassVar[list[str]] = []
+    failing: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, run: Path, log: Path) -> None:
+        RunOnFakes.made.append(run.name)
+        log.write_text("what a run prints\n")
+        with RunFolder.resume(run, read_resolved(run)) as folder:
+            if run.name in RunOnFakes.failing:
+                folder.record_outcome("failed", "the teacher left")
+                self.code = 3
+                return
+            kit = Kit(
+                cfg=folder.config,
+                task=FakeTask(),
+                teacher=FakeTeacher(),
+                pool=FakePool(),
+                grader=FakeGrader(),
+                learner=FakeLearner(),
+                tokens=FakeTokens(),
+                journal=RunJournal(folder, PlainScreen(io.StringIO())),
+                train=train,
+            )
+            asyncio.run(tailor(kit))
+            folder.record_outcome("finished")
+            self.code = 0
+
+    def poll(self) -> int | None:
+        return self.code
+
+    def stop(self, *, hard: bool) -> None:
+        raise AssertionError("it has ended already")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_ADDRESS", "")
+    monkeypatch.setattr(process, "RunProcess", RunOnFakes)
+    monkeypatch.setattr(RunOnFakes, "made", [])
+    monkeypatch.setattr(RunOnFakes, "failing", frozenset())
+    make_student(tmp_path / "student")
+    shutil.copy(Path(__file__).parents[1] / "recipes" / "tiny.toml", tmp_path / "recipe.toml")
+    (tmp_path / "study.toml").write_text(STUDY)
+    return tmp_path
+
+
+def bench(*arguments: str) -> int:
+    return main(["bench", "study.toml", "student=student", "--plain", *arguments])
+
+
+def test_a_study_runs_its_cells_and_leaves_a_report(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench() == 0
+    assert RunOnFakes.made == CELLS
+    shown = capsys.readouterr().out
+    for line in (
+        "tailor-seed-1 begins (1 of 4)",
+        "rule_based-seed-1 begins (2 of 4); shared: base from tailor-seed-1",
+        "4 of 4 cells",
+        "tailor minus rule_based",
+        f"report: {here / 'runs' / 'study' / 'report.html'}",
+    ):
+        assert line in shown
+    study = here / "runs" / "study"
+    assert "<svg" in (study / "report.html").read_text()
+    assert "rule\\_based" in (study / "report.md").read_text()
+    assert (study / "report.svg").read_text().startswith("<svg")
+    results = json.loads((study / "results.json").read_text())
+    assert (results["num_cells"], results["missing"]) == (4, [])
+    assert [entry["finished"] for entry in results["plan"]] == [0]
+
+
+def test_the_same_command_makes_nothing_twice_and_a_new_seed_alone(here: Path) -> None:
+    assert bench() == 0
+    RunOnFakes.made.clear()
+    assert bench() == 0
+    assert RunOnFakes.made == []
+    (here / "study.toml").write_text(STUDY.replace("[1, 2]", "[1, 2, 3]"))
+    assert bench() == 0
+    assert RunOnFakes.made == ["tailor-seed-3", "rule_based-seed-3"]
+    results = json.loads((here / "runs" / "study" / "results.json").read_text())
+    assert [entry["finished"] for entry in results["plan"]] == [0, 4]
+    (here / "study.toml").write_text(STUDY)
+    assert bench() == 2  # a seed whose runs were seen may not be dropped
+
+
+def test_a_failed_cell_is_told_and_can_be_run_alone(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunOnFakes, "failing", frozenset({"rule_based-seed-1"}))
+    assert bench() == 3
+    told = capsys.readouterr()
+    assert "rule_based-seed-1 failed (exit code 3): the teacher left" in told.err
+    assert "--only rule_based-seed-1" in told.err
+    results = json.loads((here / "runs" / "study" / "results.json").read_text())
+    assert [each["why"] for each in results["missing"]] == ["the teacher left"]
+    assert results["comparisons"][0]["seeds"] == {"all": [2]}
+    monkeypatch.setattr(RunOnFakes, "failing", frozenset())
+    RunOnFakes.made.clear()
+    assert bench("--only", "rule_based-seed-1") == 0
+    assert RunOnFakes.made == ["rule_based-seed-1"]
+
+
+def test_only_chooses_by_pattern_and_names_no_cell_in_vain(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench("--only", "*-seed-2") == 0
+    assert RunOnFakes.made == CELLS[2:]
+    assert bench("--only", "*-seed-7") == 2
+    assert "fits no cell of the study: they are named like tailor-seed-1" in capsys.readouterr().err
+
+
+def test_a_dry_run_shows_cells_and_cost_and_writes_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(here.rglob("*"))
+    assert bench("--dry-run") == 0
+    shown = capsys.readouterr().out
+    for line in (
+        "4 cells in runs/study",
+        "seeds 1, 2",
+        "base 2 times",
+        "tailor against rule_based",
+    ):
+        assert line in shown
+    assert sorted(here.rglob("*")) == before
+
+
+def test_whole_cells_are_taken_from_another_study(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench() == 0
+    RunOnFakes.made.clear()
+    more = STUDY + '[arms.none]\ninitialisation = "none"\n'
+    (here / "study.toml").write_text(more)
+    capsys.readouterr()
+    assert bench("--name", "second", "--reuse", "study") == 0
+    assert RunOnFakes.made == ["none-seed-1", "none-seed-2"]
+    assert "tailor-seed-1 begins (1 of 6); shared: whole from tailor-seed-1" in (
+        capsys.readouterr().out
+    )
+    stages = read_stages(here / "runs" / "second" / "cells" / "tailor-seed-1")
+    assert {entry["shared_from"] for entry in stages.values()} == {"tailor-seed-1"}
+    assert bench("--reuse", "nothing") == 2
+
+
+def test_a_report_is_made_again_without_the_runs(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench() == 0
+    first = (here / "runs" / "study" / "report.html").read_text()
+    shutil.rmtree(here / "runs" / "study" / "cells")
+    (here / "runs" / "study" / "report.html").unlink()
+    assert main(["report", "study"]) == 0
+    assert (here / "runs" / "study" / "report.html").read_text() == first
+    (here / "runs" / "study" / "gathered.json").write_text("{}")
+    assert main(["report", "study"]) == 2
+    assert "damaged or of another version" in capsys.readouterr().err
+
+
+def test_runs_of_two_versions_are_not_compared(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench() == 0
+    path = here / "runs" / "study" / "cells" / "tailor-seed-1" / "environment.json"
+    environment = json.loads(path.read_text())
+    path.write_text(json.dumps({**environment, "code": "other"}))
+    for command in (bench, lambda: main(["report", "study"])):
+        assert command() == 2
+        assert "other in tailor-seed-1" in capsys.readouterr().err
+    assert bench("--mixed-versions") == 0
+    assert "other in tailor-seed-1" in (here / "runs" / "study" / "results.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("study", "said"),
+    [
+        (STUDY.replace('recipe = "recipe.toml"', 'recipe = "nowhere.toml"'), "no recipe"),
+        (STUDY + "[arms.wrong]\nrl = { max_tokens = 100_000 }\n", "cell wrong-seed-1"),
+        ("seeds = [1]\n", "is missing: a study names a recipe, seeds and arms"),
+        ("seeds = [", "not valid TOML"),
+    ],
+)
+def test_a_faulty_study_is_one_sentence_and_runs_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str], study: str, said: str
+) -> None:
+    (here / "study.toml").write_text(study)
+    assert bench() == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+    assert RunOnFakes.made == []
+    assert not (here / "runs").exists()
