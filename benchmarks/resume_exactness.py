@@ -102,7 +102,7 @@ def sit(words: list[str], *, run: Path, kill: Kill | None = None) -> str:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    family = _Family(process.pid)
+    family = Family(process.pid)
     deadline = time.monotonic() + RUN_S
     try:
         while process.poll() is None and time.monotonic() < deadline:
@@ -120,7 +120,7 @@ def sit(words: list[str], *, run: Path, kill: Kill | None = None) -> str:
     return said
 
 
-class _Family:
+class Family:
     """A process and all that it ever started, which a kill leaves orphaned and unknown."""
 
     def __init__(self, pid: int) -> None:

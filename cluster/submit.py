@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 import stamina
 
 from cluster.local import CHECKOUT, first_sentence, secure_token
+from tailor_rl.bench.cells import make_cells
+from tailor_rl.bench.study import is_study_file, read_study
 from tailor_rl.config.load import load_config
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import ConfigError, TailorError
@@ -70,14 +72,23 @@ def submit(
     follow: bool,
     echo: Callable[[str], None],
 ) -> int:
-    """Submit `tailor run CONFIG ...` to the job server at `address` (http://HOST:8265).
+    """Submit `tailor run CONFIG ...`, or `tailor bench` of a study, to the job server at `address`
+    (http://HOST:8265).
 
     Returns the exit code of the job, or 0 at once where `follow` is off. `runs_dir` may be left out
     for a cluster on this host only. Raises ConfigError before anything is sent where the recipe is
     wrong, and where the cluster does not answer or refuses the token.
     """
-    cfg = load_config(config, overrides)
-    job = make_job(config, overrides, cfg=cfg, address=address, runs_dir=runs_dir, name=name)
+    command, cfgs = _work(config, overrides)
+    job = make_job(
+        config,
+        overrides,
+        command=command,
+        cfgs=cfgs,
+        address=address,
+        runs_dir=runs_dir,
+        name=name,
+    )
     client = _connect(address)
     echo(f"equivalent to: {job.as_command(address)}")
     submission = _send(client, job)
@@ -91,12 +102,15 @@ def make_job(
     config: Path,
     overrides: Sequence[str],
     *,
-    cfg: RunConfig,
+    command: str,
+    cfgs: Sequence[RunConfig],
     address: str,
     runs_dir: Path | None,
     name: str | None,
 ) -> Job:
-    """The command and its environment. Raises ConfigError for what the cluster could not see."""
+    """`tailor COMMAND` of these recipes, and its environment. Raises ConfigError for what the
+    cluster could not see.
+    """
     same_host = urlsplit(address).hostname in LOOPBACK
     if runs_dir is None and not same_host:
         raise ConfigError(
@@ -108,10 +122,17 @@ def make_job(
         raise ConfigError(
             f"--runs-dir {folder} is not absolute; a job has another working directory"
         )
-    command = ["python", "-m", "tailor_rl", "run", _shipped(config, same_host), *overrides]
-    command += ["--plain", "--runs-dir", str(folder)]
-    command += ["--name", name] if name else []
-    return Job(entrypoint=shlex.join(command), env=_env(cfg))
+    words = ["python", "-m", "tailor_rl", command, _shipped(config, same_host), *overrides]
+    words += ["--plain", "--runs-dir", str(folder)]
+    words += ["--name", name] if name else []
+    return Job(entrypoint=shlex.join(words), env=_env(cfgs))
+
+
+def _work(config: Path, overrides: Sequence[str]) -> tuple[str, list[RunConfig]]:
+    """What a file asks for: ("run", its recipe) or ("bench", those of a study's cells)."""
+    if not is_study_file(config):
+        return "run", [load_config(config, overrides)]
+    return "bench", [cell.config for cell in make_cells(read_study(config), config, overrides)]
 
 
 def _shipped(config: Path, same_host: bool) -> str:
@@ -124,8 +145,9 @@ def _shipped(config: Path, same_host: bool) -> str:
     return str(path)
 
 
-def _env(cfg: RunConfig) -> dict[str, str]:
-    variables = dict.fromkeys(each.api_key_env for each in cfg.teacher.endpoints.values())
+def _env(cfgs: Sequence[RunConfig]) -> dict[str, str]:
+    endpoints = (each for cfg in cfgs for each in cfg.teacher.endpoints.values())
+    variables = dict.fromkeys(each.api_key_env for each in endpoints)
     env = {}
     for variable in variables:
         if path := os.environ.get(f"{variable}_FILE"):

@@ -175,10 +175,18 @@ def report(
 def status(
     run: RunArgument, runs_dir: RunsDirOption = RUNS_DIR, as_json: JsonOption = False
 ) -> None:
-    """How far a run is, what it has spent, and which process holds it."""
+    """How far a run is, what it has spent, and which process holds it; of a study, its cells."""
     from tailor_rl import cli_status
+    from tailor_rl.bench.folder import is_study
 
-    found = cli_status.read_status(cli_run.find_run(run, runs_dir))
+    path = cli_run.find_run(run, runs_dir)
+    if is_study(path):
+        from tailor_rl.bench import status as study
+
+        cells = study.read_study_status(path)
+        typer.echo(study.as_json(cells) if as_json else study.as_text(path, cells))
+        return
+    found = cli_status.read_status(path)
     typer.echo(cli_status.as_json(found) if as_json else cli_status.as_text(found))
 
 
@@ -211,7 +219,7 @@ def submit(
     name: Annotated[str | None, typer.Option(help="of the run folder")] = None,
     follow: Annotated[bool, typer.Option(help="show the job's log until it ends")] = True,
 ) -> None:
-    """Run a recipe as a job of a Ray cluster."""
+    """Run a recipe, or a study, as a job of a Ray cluster."""
     with checkout():
         from cluster import submit as submission
     code = submission.submit(

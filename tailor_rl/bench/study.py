@@ -110,6 +110,11 @@ def read_study(file: Path) -> Study:
     return study
 
 
+def is_study_file(file: Path) -> bool:
+    """Whether a file means to be a study and no recipe: it names arms."""
+    return "arms" in read_toml(file)
+
+
 def settings_of(study: Study) -> list[str]:
     """Task, student and algorithm, as far as the grid has several: "knights-dapo"; "all" where
     there is but one.

@@ -110,9 +110,11 @@ def stop(head: subprocess.Popen[bytes]) -> None:
     psutil.wait_procs(alive, timeout=5)
 
 
-def tailor_submit(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def tailor_submit(
+    env: dict[str, str], *arguments: str, recipe: str = "tiny"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tailor_rl", "submit", "tests/recipes/tiny.toml", *arguments],
+        [sys.executable, "-m", "tailor_rl", "submit", f"tests/recipes/{recipe}.toml", *arguments],
         cwd=ROOT,
         env=env,
         capture_output=True,
@@ -144,6 +146,25 @@ def test_a_submitted_run_ends_well_and_leaves_a_complete_run_folder(
     assert [row["step"] for row in steps if row["stage"] == "rl"] == [1, 2]
     assert list((run / "checkpoints").glob("*/model.safetensors"))
     assert (run / "report.html").stat().st_size > 0
+
+
+@pytest.mark.timeout(JOB_S + START_S)
+def test_a_submitted_study_runs_as_many_cells_as_the_cluster_has_room_for(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    student = make_student(tmp_path / "student", max_length=2048)
+    done = tailor_submit(
+        cluster.env,
+        f"student={student}",
+        *["--address", cluster.address, "--runs-dir", str(tmp_path), "--name", "study"],
+        recipe="tiny_study",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    places = [done.stdout.index(f"none-seed-{seed} begins") for seed in (1, 2)]
+    assert max(places) < done.stdout.index("finished after")
+    results = json.loads((tmp_path / "study" / "results.json").read_text())
+    assert (results["num_cells"], results["missing"]) == (2, [])
+    assert (tmp_path / "study" / "report.html").stat().st_size > 0
 
 
 def test_a_wrong_token_is_told_in_one_sentence_and_submits_nothing(

@@ -11,8 +11,8 @@ import pytest
 from cluster.doctor import COMPANIONS, _companions, _versions, token_file
 from cluster.host import AsyncHost, Host, load_secret
 from cluster.local import CHECKOUT, _check_listening, secure_token
-from cluster.placement import Node, Plan, Share, check_fits, make_plan
-from cluster.submit import make_job
+from cluster.placement import Node, Plan, Share, check_fits, make_plan, runs_that_fit
+from cluster.submit import _work, make_job
 from cluster.teaching import key_variables, open_teachers
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import ConfigError, TeacherError
@@ -146,7 +146,13 @@ def test_a_ray_that_is_not_there_is_told_at_once(address: str) -> None:
 def test_a_job_runs_the_shipped_recipe_and_writes_outside_of_its_working_directory() -> None:
     config = CHECKOUT / "tests" / "recipes" / "tiny.toml"
     job = make_job(
-        config, ["rl.num_steps=3"], cfg=recipe(), address=LOOPBACK, runs_dir=None, name="my run"
+        config,
+        ["rl.num_steps=3"],
+        command="run",
+        cfgs=[recipe()],
+        address=LOOPBACK,
+        runs_dir=None,
+        name="my run",
     )
     assert job.entrypoint.startswith(
         "python -m tailor_rl run tests/recipes/tiny.toml rl.num_steps=3 "
@@ -159,22 +165,62 @@ def test_a_job_runs_the_shipped_recipe_and_writes_outside_of_its_working_directo
 def test_a_job_elsewhere_must_say_where_its_runs_go() -> None:
     config = CHECKOUT / "tests" / "recipes" / "tiny.toml"
     with pytest.raises(ConfigError, match="--runs-dir"):
-        make_job(config, [], cfg=recipe(), address=REMOTE, runs_dir=None, name=None)
+        make_job(
+            config, [], command="run", cfgs=[recipe()], address=REMOTE, runs_dir=None, name=None
+        )
     with pytest.raises(ConfigError, match="not absolute"):
-        make_job(config, [], cfg=recipe(), address=REMOTE, runs_dir=Path("runs"), name=None)
+        make_job(
+            config,
+            [],
+            command="run",
+            cfgs=[recipe()],
+            address=REMOTE,
+            runs_dir=Path("runs"),
+            name=None,
+        )
+
+
+def test_a_file_that_names_arms_is_a_study_and_its_job_a_bench(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(
+        f'recipe = "{CHECKOUT}/tests/recipes/tiny.toml"\nseeds = [1, 2]\n[arms.tailor]\n'
+        '[arms.other]\nteacher = { api_key_env = "OTHER" }\n'
+    )
+    command, cfgs = _work(tmp_path / "study.toml", ["rl.num_steps=7"])
+    assert command == "bench"
+    assert [(cfg.seed, cfg.rl.num_steps) for cfg in cfgs] == [(1, 7), (1, 7), (2, 7), (2, 7)]
+    assert cfgs[1].teacher.api_key_env == "OTHER"
+    command, cfgs = _work(CHECKOUT / "tests/recipes/tiny.toml", ["seed=4"])
+    assert (command, [cfg.seed for cfg in cfgs]) == ("run", [4])
+
+
+def test_as_many_runs_side_by_side_as_have_room() -> None:
+    plan = make_plan(recipe())
+    one = Node(cpus=plan.cpus, gpus=0)
+    assert runs_that_fit(plan, [one], most=8) == 1
+    assert runs_that_fit(plan, [one] * 3, most=8) == 3
+    assert runs_that_fit(plan, [one] * 30, most=8) == 8
+    assert runs_that_fit(plan, [Node(cpus=0.1, gpus=0)], most=8) == 1  # it says so itself
 
 
 def test_a_recipe_that_would_not_travel_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "mine.toml"
     with pytest.raises(ConfigError, match="would not travel"):
-        make_job(config, [], cfg=recipe(), address=REMOTE, runs_dir=tmp_path, name=None)
+        make_job(
+            config, [], command="run", cfgs=[recipe()], address=REMOTE, runs_dir=tmp_path, name=None
+        )
 
 
 def test_a_key_never_leaves_with_a_job_but_the_path_of_its_file_does(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TAILOR_TEACHER_API_KEY", "canary-5481")
-    arguments = {"cfg": recipe(), "address": LOOPBACK, "runs_dir": tmp_path, "name": None}
+    arguments = {
+        "command": "run",
+        "cfgs": [recipe()],
+        "address": LOOPBACK,
+        "runs_dir": tmp_path,
+        "name": None,
+    }
     with pytest.raises(ConfigError, match="TAILOR_TEACHER_API_KEY_FILE") as refusal:
         make_job(CHECKOUT / "tests/recipes/tiny.toml", [], **arguments)  # type: ignore[arg-type]
     assert "canary" not in str(refusal.value)
@@ -200,7 +246,13 @@ def test_a_job_carries_the_key_files_of_every_teacher(
     cfg = recipe(teacher={"api_key_env": "KEY_A", "more": {"b": {"api_key_env": "KEY_B"}}})
     monkeypatch.setenv("KEY_A_FILE", "/run/secrets/a")
     monkeypatch.setenv("KEY_B", "canary-77")
-    arguments = {"cfg": cfg, "address": LOOPBACK, "runs_dir": tmp_path, "name": None}
+    arguments = {
+        "command": "run",
+        "cfgs": [cfg],
+        "address": LOOPBACK,
+        "runs_dir": tmp_path,
+        "name": None,
+    }
     with pytest.raises(ConfigError, match="KEY_B_FILE") as refusal:
         make_job(CHECKOUT / "tests/recipes/tiny.toml", [], **arguments)  # type: ignore[arg-type]
     assert "canary" not in str(refusal.value)

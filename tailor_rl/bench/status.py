@@ -1,0 +1,64 @@
+"""How far a study is: each cell's state, from the folders alone. Takes no lock."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tailor_rl.bench.cells import make_cells
+from tailor_rl.bench.folder import CELLS, is_finished, read_recorded
+from tailor_rl.bench.overview import final_figure, reason, where
+from tailor_rl.bench.study import Study
+from tailor_rl.cli_status import read_status
+from tailor_rl.runs.ledger import read_ledger
+from tailor_rl.summary import totals
+
+
+@dataclass(frozen=True, slots=True)
+class CellStatus:
+    """`state`: "waiting", "running", "finished", "stopped", "failed" or "killed". `note` is where
+    it is, its figure, or why it failed; `seconds` are those that it has spent, its shared parts
+    included.
+    """
+
+    cell: str
+    state: str
+    note: str
+    seconds: float
+
+
+def read_study_status(study_path: Path) -> list[CellStatus]:
+    """RunFolderError where there is no study, or one of its runs is damaged."""
+    recorded = read_recorded(study_path)
+    study = Study.model_validate(recorded["study"])
+    cells = make_cells(study, Path(recorded["file"]), recorded["overrides"])
+    return [
+        _status(cell.name, study_path / CELLS / cell.name, cell.config.rl.num_steps)
+        for cell in cells
+    ]
+
+
+def _status(name: str, run: Path, num_steps: int) -> CellStatus:
+    if not run.is_dir():
+        return CellStatus(name, "waiting", "", 0.0)
+    seconds = totals(read_ledger(run)).get("seconds", 0.0)
+    if is_finished(run):
+        return CellStatus(name, "finished", final_figure(run), seconds)
+    state = read_status(run).state
+    note = reason(run) if state == "failed" else where(run, num_steps)
+    return CellStatus(name, state, note, seconds)
+
+
+def as_json(cells: list[CellStatus]) -> str:
+    return json.dumps([asdict(cell) for cell in cells], indent=2, ensure_ascii=False)
+
+
+def as_text(study_path: Path, cells: list[CellStatus]) -> str:
+    """A line a cell, and how many are in each state."""
+    states = list(dict.fromkeys(cell.state for cell in cells))
+    counts = ", ".join(f"{sum(c.state == s for c in cells)} {s}" for s in states)
+    width = max((len(cell.cell) for cell in cells), default=0)
+    lines = [f"{study_path}: {len(cells)} cells, {counts}"]
+    lines += [f"  {c.cell:<{width}}  {c.state:<9} {c.note}".rstrip() for c in cells]
+    return "\n".join(lines)
