@@ -8,6 +8,8 @@ import pytest
 
 from tailor_rl.bench.cells import make_cells
 from tailor_rl.bench.study import read_study, settings_of
+from tailor_rl.cli import main
+from tailor_rl.config.paths import PROJECT_ROOT
 from tailor_rl.errors import ConfigError
 
 RECIPE = """
@@ -184,3 +186,25 @@ def test_a_grid_without_cells_and_a_seed_for_all_are_refused(tmp_path: Path) -> 
         cells_of(write(tmp_path, "[[skip]]\narm = 'tailor'\n[[skip]]\narm = 'rule_based'"))
     with pytest.raises(ConfigError, match="seed=5 would make every seed the same"):
         cells_of(write(tmp_path), "seed=5")
+
+
+STUDIES = sorted((PROJECT_ROOT / "recipes" / "studies").glob("*.toml"))
+
+
+@pytest.mark.parametrize("file", [f for f in STUDIES if f.stem != "common"], ids=lambda f: f.stem)
+def test_every_study_in_the_repository_is_one(file: Path) -> None:
+    study = read_study(file)
+    cells = make_cells(study, file, ())
+    assert {cell.arm for cell in cells} == set(study.arms)
+    assert study.question
+    assert len(study.seeds) >= 3
+
+
+@pytest.mark.parametrize("study", ["qwen2.5", "llama-3.2"])
+def test_the_grid_for_real_checkpoints_passes_its_checks(
+    study: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(PROJECT_ROOT / "recipes" / "studies" / f"{study}.toml")
+    where = "cluster.address=10.0.0.1:6379"  # elsewhere: this machine may have no GPU
+    assert main(["bench", file, where, "--dry-run"]) == 0, capsys.readouterr().err
+    assert "planned: tailor against rule_based" in capsys.readouterr().out
