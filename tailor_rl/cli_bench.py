@@ -199,7 +199,7 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
             prepared.study,
             file=request.file,
             overrides=request.overrides,
-            command=request.command,
+            command=("tailor", *request.command[1:]),
         )
         try:
             progress = _work_off(prepared, folder, at_once, plain=plain)

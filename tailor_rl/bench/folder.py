@@ -27,6 +27,7 @@ from tailor_rl.runs.files import explaining_disk_errors, read_json, write_json
 from tailor_rl.runs.folder import RunFolder, agree, read_outcome, read_run_config
 
 STUDY, CELLS, LOGS, NEW = "study.json", "cells", "logs", "new"
+GATHERED = "gathered.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -136,7 +137,7 @@ def check_name(runs_dir: Path, name: str) -> Path:
 
 def is_study(path: Path) -> bool:
     """Also one whose runs are elsewhere."""
-    return (path / CELLS).is_dir() or (path / STUDY).is_file()
+    return (path / CELLS).is_dir() or (path / GATHERED).is_file()
 
 
 def is_finished(run: Path) -> bool:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tailor_rl.bench.cells import Cell, make_cells
 from tailor_rl.bench.figures import CellFigures
-from tailor_rl.bench.folder import CELLS, is_finished, read_recorded
+from tailor_rl.bench.folder import CELLS, GATHERED, is_finished, read_recorded
 from tailor_rl.bench.reading import read_cell
 from tailor_rl.bench.report import Asked, Extras, Reply
 from tailor_rl.bench.results import Key
@@ -27,7 +27,6 @@ from tailor_rl.runs.files import explaining_disk_errors, write_atomic
 from tailor_rl.runs.folder import read_outcome
 from tailor_rl.summary import read_object, read_rows
 
-GATHERED = "gathered.json"
 NUM_TRACES = 3  # problems of a split whose answers are shown side by side
 
 

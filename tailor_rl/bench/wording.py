@@ -80,7 +80,7 @@ def signed(value: float) -> str:
 def bracket(estimate: Estimate, *, sign: bool = False, scale: float = 100) -> str:
     """Example: "[12.1, 18.3]"; what stands for it where there is no interval."""
     if estimate.low is None or estimate.high is None:
-        return estimate.caveat or "no interval"
+        return f"({estimate.caveat or 'no interval'})"
     low, high = scale * estimate.low, scale * estimate.high
     said = f"[{low:+.1f}, {high:+.1f}]" if sign else f"[{low:.1f}, {high:.1f}]"
     return said.replace("-", "\N{MINUS SIGN}")
