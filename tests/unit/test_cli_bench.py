@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from rich.console import Console
 
 from tailor_rl.bench import process
+from tailor_rl.bench.cells import make_cells
+from tailor_rl.bench.overview import LiveOverview
+from tailor_rl.bench.queue import Progress
+from tailor_rl.bench.study import read_study
 from tailor_rl.cli import main
 from tailor_rl.kit import Kit
 from tailor_rl.pipeline import tailor, train
@@ -237,3 +242,35 @@ def test_a_faulty_study_is_one_sentence_and_runs_nothing(
     assert told.count("\n") == 1
     assert RunOnFakes.made == []
     assert not (here / "runs").exists()
+
+
+def test_status_of_a_study_is_that_of_its_cells(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunOnFakes, "failing", frozenset({"rule_based-seed-1"}))
+    assert bench("--only", "*-seed-1") == 3
+    capsys.readouterr()
+    assert main(["status", "study"]) == 0
+    shown = capsys.readouterr().out
+    assert "4 cells, 1 finished, 1 failed, 2 waiting" in shown
+    assert "the teacher left" in shown
+    assert main(["status", "study", "--json"]) == 0
+    cells = json.loads(capsys.readouterr().out)
+    assert [(cell["cell"], cell["state"]) for cell in cells] == list(
+        zip(CELLS, ["finished", "failed", "waiting", "waiting"], strict=True)
+    )
+    assert cells[0]["note"].endswith(" %")
+
+
+def test_the_live_table_shows_what_each_cell_is_at(here: Path) -> None:
+    assert bench("--only", "*-seed-1") == 0
+    cells = make_cells(read_study(here / "study.toml"), here / "study.toml", ["student=student"])
+    overview = LiveOverview(here / "runs" / "study" / "cells")
+    progress = Progress(cells, finished=CELLS[:2], running={CELLS[2]: 3.0}, seconds=[60.0])
+    overview.began(cells[2], {"base": "tailor-seed-1"}, progress)
+    console = Console(width=100, file=io.StringIO(), force_terminal=False)
+    console.print(overview.render())
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    for text in ("seed 1", "seed 2", "starting", "waiting", "2 of 4 cells, 1:57 min left"):
+        assert text in shown
+    assert shown.count(" %") == 2
