@@ -83,7 +83,11 @@ class Lesson:
         self.method.load(state["method"])
 
     def mix(self, step: int) -> Mix:
-        """The weights of the policy's own rollouts and of demonstrations in this step."""
+        """The weights of the policy's own rollouts and of demonstrations in this step: none after the
+        last one, for which nothing has to be generated.
+        """
+        if step > self._cfg.num_steps:
+            return Mix(policy=0.0)
         return self.method.mix(step, seed=derive_seed(self._seed, "mix", step))
 
     async def learn(self, step: int, mix: Mix, groups: Sequence[Group]) -> Learnt:
