@@ -188,27 +188,34 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
     from tailor_rl.bench.folder import StudyFolder, is_finished
     from tailor_rl.bench.plan import extend_plan
     from tailor_rl.bench.version import check_same_version
+    from tailor_rl.runs.environment import describe_environment
 
     request = prepared.request
     with sigterm_as_interrupt() as terminated, _opened(StudyFolder, request) as folder:
         folder.check(prepared.cells)
-        check_same_version(folder.runs(), mixed=request.mixed_versions)
+        unfinished = [cell for cell in prepared.chosen if not folder.finished(cell)]
+        now = describe_environment() if unfinished else None
+        check_same_version(folder.runs(), mixed=request.mixed_versions, now=now)
         finished = sum(map(is_finished, folder.runs()))
         extend_plan(folder.path, prepared.study, finished=finished)
+        # One of each family: a seed needs no more room than another.
+        families = {cell.family: cell.config for cell in unfinished}
+        room = request.at_once or min(map(at_once, families.values()), default=1)
         folder.record(
             prepared.study,
             file=request.file,
             overrides=request.overrides,
             command=("tailor", *request.command[1:]),
+            at_once=room,
         )
         try:
-            progress = _work_off(prepared, folder, at_once, plain=plain)
+            progress = _work_off(prepared, folder, room, plain=plain)
+            _say_failures(progress, folder)
+            publish(folder.path, mixed_versions=request.mixed_versions)
         except KeyboardInterrupt as error:
             say(f"stopped; the same command goes on, `tailor report {folder.path}` shows the rest")
             raise typer.Exit(TERMINATED if terminated() else INTERRUPTED) from error
-        publish(folder.path, mixed_versions=request.mixed_versions)
-        if progress.failed:
-            _say_failures(progress, folder)
+        if len(progress.finished) < len(progress.cells):
             raise typer.Exit(SOME_FAILED)
 
 
@@ -216,9 +223,7 @@ def _opened(kind: type[StudyFolder], request: Request) -> StudyFolder:
     return kind.open(request.runs_dir, request.name)
 
 
-def _work_off(
-    prepared: Prepared, folder: StudyFolder, at_once: Callable[[RunConfig], int], *, plain: bool
-) -> Progress:
+def _work_off(prepared: Prepared, folder: StudyFolder, room: int, *, plain: bool) -> Progress:
     from tailor_rl.bench.folder import CELLS
     from tailor_rl.bench.overview import make_overview
     from tailor_rl.bench.process import RunProcess
@@ -233,7 +238,7 @@ def _work_off(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     with make_overview(folder.path / CELLS, plain=plain) as overview:
-        for line in (f"study folder {folder.path}", *prepared.notes):
+        for line in (f"study folder {folder.path}", *prepared.notes, *_reused(prepared)):
             overview.log(line)
         queue = Queue(
             prepared.chosen,
@@ -242,14 +247,28 @@ def _work_off(
             elsewhere=prepared.donors,
             provenance=provenance,
             overview=overview,
-            at_once=request.at_once or min(at_once(cell.config) for cell in prepared.chosen),
+            at_once=room,
         )
         return queue.run()
+
+
+def _reused(prepared: Prepared) -> list[str]:
+    """How many runs of the studies to reuse are of this version: of others nothing is taken."""
+    from tailor_rl.bench.version import as_version, version_of
+    from tailor_rl.runs.environment import describe_environment
+
+    if not prepared.donors:
+        return []
+    now = as_version(describe_environment())
+    usable = sum(version_of(donor) == now for donor in prepared.donors)
+    return [f"{usable} of {len(prepared.donors)} runs to reuse are of this version"]
 
 
 def _say_failures(progress: Progress, folder: StudyFolder) -> None:
     from tailor_rl.bench.overview import reason
 
+    if not progress.failed:
+        return
     for name, code in progress.failed.items():
         say(f"{name} failed (exit code {code}): {reason(folder.cell(name))}")
     first = next(iter(progress.failed))

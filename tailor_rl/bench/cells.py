@@ -12,8 +12,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from tailor_rl.bench.sharing import keys_of
 from tailor_rl.bench.study import Matching, Skipped, Study, setting_name
-from tailor_rl.config.load import compose_config, fingerprint
+from tailor_rl.config.load import compose_config
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import ConfigError
 
@@ -21,17 +22,15 @@ _AXES = ("task", "student", "algorithm", "arm")
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """One run of the grid. `levels` are the names on the axes; "" where the grid has no such axis.
-
-    `name` is that of its folder: "knights-dapo-tailor-seed-1".
+class Place:
+    """A cell as the study alone names it. `levels` are the names on the axes; "" where the grid has
+    no such axis. `name` is that of its folder: "knights-dapo-tailor-seed-1".
     """
 
     name: str
     setting: str
     levels: Mapping[str, str]
     seed: int
-    config: RunConfig
 
     @property
     def arm(self) -> str:
@@ -43,20 +42,29 @@ class Cell:
         return self.name.removesuffix(f"-seed-{self.seed}")
 
 
+@dataclass(frozen=True, slots=True)
+class Cell(Place):
+    """One run of the grid, with its recipe."""
+
+    config: RunConfig
+
+
+def places_of(study: Study) -> list[Place]:
+    """Seed by seed, so that an unfinished grid has every arm; within a seed as the study has it."""
+    combinations = [levels for levels in _levels(study) if not _skipped(study.skip, levels)]
+    return [_place(levels, seed) for seed in study.seeds for levels in combinations]
+
+
 def make_cells(study: Study, file: Path, overrides: Sequence[str]) -> list[Cell]:
-    """Seed by seed, so that an unfinished grid has every arm; within a seed in the study's order.
+    """In the order of `places_of`.
 
     Raises ConfigError naming the cell where a recipe is wrong, and where two cells are one run.
     """
-    combinations = [levels for levels in _levels(study) if not _skipped(study.skip, levels)]
-    if not combinations:
+    places = places_of(study)
+    if not places:
         raise ConfigError(f"{file}: skip leaves no cell: leave one of its entries out")
-    cells = [
-        _cell(study, file, overrides, levels=levels, seed=seed)
-        for seed in study.seeds
-        for levels in combinations
-    ]
-    _check_distinct(cells[: len(combinations)], file)
+    cells = [_cell(study, file, overrides, place) for place in places]
+    _check_distinct(cells[: len(cells) // len(study.seeds)], file)
     return cells
 
 
@@ -73,12 +81,14 @@ def _skipped(skip: Sequence[Skipped], levels: Mapping[str, str]) -> bool:
     )
 
 
-def _cell(
-    study: Study, file: Path, overrides: Sequence[str], *, levels: Mapping[str, str], seed: int
-) -> Cell:
+def _place(levels: Mapping[str, str], seed: int) -> Place:
     setting = setting_name(levels["task"], levels["student"], levels["algorithm"])
     named = [levels[axis] for axis in _AXES if levels[axis]]
-    name = "-".join([*named, f"seed-{seed}"])
+    return Place("-".join([*named, f"seed-{seed}"]), setting, levels, seed)
+
+
+def _cell(study: Study, file: Path, overrides: Sequence[str], place: Place) -> Cell:
+    name, levels, seed = place.name, place.levels, place.seed
     parts = {axis: dict(getattr(study, f"{axis}s").get(levels[axis], {})) for axis in _AXES}
     recipe = _recipe(study, parts, name=name, file=file)
     layers = [study.shared, _matching(study.matched), *parts.values(), {"seed": seed}]
@@ -90,7 +100,7 @@ def _cell(
         raise ConfigError(
             f"the override seed={config.seed} would make every seed the same: name seeds in {file}"
         )
-    return Cell(name, setting, levels, seed, config)
+    return Cell(name, place.setting, levels, seed, config)
 
 
 def _recipe(study: Study, parts: Mapping[str, dict[str, Any]], *, name: str, file: Path) -> str:
@@ -122,7 +132,7 @@ def _matching(matched: Matching | None) -> dict[str, Any]:
 def _check_distinct(cells: Sequence[Cell], file: Path) -> None:
     seen: dict[str, Cell] = {}
     for cell in cells:
-        other = seen.setdefault(fingerprint(cell.config.model_dump(mode="json")), cell)
+        other = seen.setdefault(keys_of(cell.config)["whole"], cell)
         if other is not cell:
             raise ConfigError(
                 f"{file}: the cells {other.family} and {cell.family} are one and the same run: "

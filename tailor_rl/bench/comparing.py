@@ -66,9 +66,9 @@ def make_comparisons(
         for each in study.trends
     ]
     tested: list[Compared | Trended] = [*compared, *trended]
-    planned = [each.p if each.planned == "planned" else None for each in tested]
-    corrected = holm(planned)
-    tests = sum(p is not None for p in planned)
+    tests = sum(each.planned == "planned" for each in tested)
+    after = iter(holm([each.p for each in tested if each.planned == "planned"]))
+    corrected = [next(after) if each.planned == "planned" else None for each in tested]
     compared = [
         replace(each, holm_p=p, answer=comparison_answer(replace(each, holm_p=p), tests))
         for each, p in zip(compared, corrected[: len(compared)], strict=True)

@@ -65,7 +65,13 @@ class StudyFolder:
         return self.path / LOGS / f"{name}.log"
 
     def record(
-        self, study: Study, *, file: Path, overrides: Sequence[str], command: Sequence[str]
+        self,
+        study: Study,
+        *,
+        file: Path,
+        overrides: Sequence[str],
+        command: Sequence[str],
+        at_once: int,
     ) -> None:
         """What was asked for last."""
         known = {
@@ -73,6 +79,7 @@ class StudyFolder:
             "file": str(file.resolve()),
             "overrides": list(overrides),
             "command": list(command),
+            "at_once": at_once,
         }
         with explaining_disk_errors(self.path, STUDY):
             write_json(self.path / STUDY, known)
@@ -93,7 +100,15 @@ class StudyFolder:
         return taken
 
     def check(self, cells: Sequence[Cell]) -> None:
-        """RunFolderError where a cell that exists was begun by another recipe."""
+        """RunFolderError where a cell that exists was begun by another recipe, or is no longer one:
+        what was seen is not left out afterwards.
+        """
+        gone = sorted({run.name for run in self.runs()} - {cell.name for cell in cells})
+        if gone:
+            raise RunFolderError(
+                f"{self.cell(gone[0])} is no cell of the study any more: put back what made it one "
+                "(a study may only grow), or begin another with --name"
+            )
         for cell in cells:
             if self.cell(cell.name).is_dir():
                 agree(self.cell(cell.name), read_run_config(self.cell(cell.name)), cell.config)
@@ -145,11 +160,13 @@ def is_finished(run: Path) -> bool:
 
 
 def runs_of(study: Path) -> list[Path]:
-    return sorted(path.parent for path in (study / CELLS).glob("*/config.json"))
+    return sorted(path.parent for path in study.glob(f"{CELLS}/*/config.json"))
 
 
 def read_recorded(study: Path) -> dict[str, Any]:
-    """study.json: "study", "file", "overrides", "command". RunFolderError where it is missing."""
-    if not is_study(study) or not (study / STUDY).is_file():
-        raise RunFolderError(f"{study} is no study: `tailor bench` makes one")
+    """study.json, as `StudyFolder.record` wrote it. RunFolderError where it is missing."""
+    if not (study / STUDY).is_file():
+        raise RunFolderError(
+            f"{study} has no {STUDY}: its runs are elsewhere, and only `tailor report` works on it"
+        )
     return read_json(study / STUDY)

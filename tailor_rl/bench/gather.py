@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from tailor_rl.bench.cells import Cell, make_cells
+from tailor_rl.bench.cells import Place, places_of
 from tailor_rl.bench.figures import CellFigures
-from tailor_rl.bench.folder import CELLS, GATHERED, is_finished, read_recorded
+from tailor_rl.bench.folder import CELLS, GATHERED, is_finished, read_recorded, runs_of
 from tailor_rl.bench.reading import read_cell
 from tailor_rl.bench.report import Asked, Extras, Reply
 from tailor_rl.bench.results import Key
@@ -24,7 +24,7 @@ from tailor_rl.bench.usage_pooled import PooledUsage, pool_usage
 from tailor_rl.bench.version import check_same_version
 from tailor_rl.errors import RunFolderError
 from tailor_rl.runs.files import explaining_disk_errors, write_atomic
-from tailor_rl.runs.folder import read_outcome
+from tailor_rl.runs.folder import read_outcome, read_run_config
 from tailor_rl.summary import read_object, read_rows
 
 NUM_TRACES = 3  # problems of a split whose answers are shown side by side
@@ -33,7 +33,8 @@ NUM_TRACES = 3  # problems of a split whose answers are shown side by side
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """`planned` are all cells of the grid, `failed` those of which a reason is known; `differs` is
-    what lies between these runs and a publication's, `mixed` between the runs themselves.
+    what lies between these runs and a publication's, `mixed` between the runs themselves; `at_once`
+    of them ran side by side.
     """
 
     study: Study
@@ -42,6 +43,7 @@ class Gathered:
     figures: tuple[CellFigures, ...]
     differs: tuple[str, ...]
     mixed: tuple[str, ...]
+    at_once: int
     extras: Extras
 
 
@@ -51,11 +53,11 @@ def gather(study_path: Path, *, mixed_versions: bool) -> Gathered:
     RunFolderError where the folder is no study, a run is damaged, or runs are of different versions
     and `mixed_versions` does not allow that.
     """
-    if not (study_path / CELLS).is_dir():
+    if not runs_of(study_path) and (study_path / GATHERED).is_file():
         return _read(study_path)
     recorded = read_recorded(study_path)
     study = Study.model_validate(recorded["study"])
-    cells = make_cells(study, Path(recorded["file"]), recorded["overrides"])
+    cells = places_of(study)
     done = [cell for cell in cells if is_finished(_run(study_path, cell))]
     runs = [_run(study_path, cell) for cell in done]
     versions = check_same_version(runs, mixed=mixed_versions)
@@ -65,8 +67,9 @@ def gather(study_path: Path, *, mixed_versions: bool) -> Gathered:
         planned=tuple(map(_key, cells)),
         failed=tuple(_failures(study_path, cells)),
         figures=tuple(_figures(study_path, cell) for cell in done),
-        differs=tuple(_differs(study, done)),
+        differs=tuple(_differs(study, runs)),
         mixed=tuple(versions),
+        at_once=recorded.get("at_once", 1),
         extras=Extras(
             usage=_usage(study_path, done),
             traces=shown,
@@ -96,19 +99,19 @@ def _read(study_path: Path) -> Gathered:
         ) from error
 
 
-def _run(study: Path, cell: Cell) -> Path:
+def _run(study: Path, cell: Place) -> Path:
     return study / CELLS / cell.name
 
 
-def _key(cell: Cell) -> Key:
+def _key(cell: Place) -> Key:
     return cell.setting, cell.arm, cell.seed
 
 
-def _figures(study: Path, cell: Cell) -> CellFigures:
+def _figures(study: Path, cell: Place) -> CellFigures:
     return read_cell(_run(study, cell), setting=cell.setting, arm=cell.arm, seed=cell.seed)
 
 
-def _failures(study: Path, cells: Iterable[Cell]) -> Iterable[tuple[Key, str]]:
+def _failures(study: Path, cells: Iterable[Place]) -> Iterable[tuple[Key, str]]:
     for cell in cells:
         run = _run(study, cell)
         outcome = read_outcome(run) if run.is_dir() else {}
@@ -116,13 +119,14 @@ def _failures(study: Path, cells: Iterable[Cell]) -> Iterable[tuple[Key, str]]:
             yield _key(cell), str(outcome.get("error") or "failed")
 
 
-def _differs(study: Study, done: Sequence[Cell]) -> list[str]:
+def _differs(study: Study, runs: Sequence[Path]) -> list[str]:
     """What stands between these runs and the publication's, beside a claim."""
-    if not done:
+    configs = [read_run_config(run) for run in runs]
+    if not configs:
         return []
-    students = sorted({_student(cell.config.student) for cell in done})
-    teachers = sorted({cell.config.teacher.model for cell in done})
-    rl = done[0].config.rl
+    students = dict.fromkeys(_student(config.student) for config in configs)
+    teachers = dict.fromkeys(config.teacher.model for config in configs)
+    rl = configs[0].rl
     return [
         f"student: {', '.join(students)}",
         f"teacher: {', '.join(teachers)}",
@@ -142,7 +146,7 @@ def _student(path: str) -> str:
     return Path(path).name + (f" (about {size / 1e6:.2g} M parameters)" if size else "")
 
 
-def _usage(study: Path, done: Sequence[Cell]) -> dict[str, dict[str, PooledUsage]]:
+def _usage(study: Path, done: Sequence[Place]) -> dict[str, dict[str, PooledUsage]]:
     """Setting -> arm. An arm without primitives of its own is seen with those of the first arm that
     has some, in the same setting and seed.
     """
@@ -157,7 +161,7 @@ def _usage(study: Path, done: Sequence[Cell]) -> dict[str, dict[str, PooledUsage
     }
 
 
-def _reference(study: Path, cell: Cell, done: Sequence[Cell]) -> Path | None:
+def _reference(study: Path, cell: Place, done: Sequence[Place]) -> Path | None:
     """Of the other arms' runs of this setting and seed, the one that follows most primitives."""
     others = [
         _run(study, other)
@@ -173,7 +177,7 @@ def _num_followed(run: Path) -> int:
     return len({row["primitive_id"] for row in rows if row.get("primitive_id")})
 
 
-def _traces(study: Path, done: Sequence[Cell]) -> tuple[list[Asked], str]:
+def _traces(study: Path, done: Sequence[Place]) -> tuple[list[Asked], str]:
     """Some problems of each split with the answers of every arm, of the first setting and seed that
     most arms have finished.
     """
@@ -210,7 +214,7 @@ def _asked(problem: str, answers: Mapping[str, Mapping[str, dict[str, Any]]]) ->
     return Asked(f"{first['split']}: {first['prompt']}", first["answer"], tuple(replies))
 
 
-def _lineages(study: Path, done: Sequence[Cell]) -> dict[str, list[tuple[str, str]]]:
+def _lineages(study: Path, done: Sequence[Place]) -> dict[str, list[tuple[str, str]]]:
     """Arm -> what its first run's set is."""
     found: dict[str, list[tuple[str, str]]] = {}
     for cell in done:

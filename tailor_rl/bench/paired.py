@@ -160,7 +160,8 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
     """p values corrected for being several, in their order (Holm, 1979).
 
     The i-th smallest of m is multiplied by m - i + 1, and is no less than the one before nor more
-    than 1. None stays None and does not count: nothing was tested.
+    than 1. None, which could not be tested (yet), stays None and counts in m: what was planned is
+    not fewer tests because some runs are missing.
     """
     for p in ps:
         if p is not None and not 0 <= p <= 1:
@@ -169,7 +170,7 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
     corrected: list[float | None] = [None] * len(ps)
     largest = 0.0
     for rank, (p, i) in enumerate(ascending):
-        largest = max(largest, min(1.0, p * (len(ascending) - rank)))
+        largest = max(largest, min(1.0, p * (len(ps) - rank)))
         corrected[i] = largest
     return corrected
 

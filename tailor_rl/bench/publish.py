@@ -28,6 +28,7 @@ def write_study_report(study_path: Path, *, mixed_versions: bool) -> list[str]:
         failed=dict(gathered.failed),
         differs=gathered.differs,
         mixed=gathered.mixed,
+        at_once=gathered.at_once,
     )
     write_results(study_path, results)
     page, markdown = write_report(study_path, results, gathered.extras)

@@ -105,6 +105,7 @@ class Queue:
         done = [cell.name for cell in cells if folder.finished(cell)]
         self._waiting = [cell for cell in cells if cell.name not in done]
         self._in_a_row = 0
+        self._idle_since = clock()
         self.progress = Progress(cells, finished=done, at_once=at_once)
 
     def run(self) -> Progress:
@@ -114,6 +115,8 @@ class Queue:
                 self._look()
                 self._fill()
                 self._show()
+                if self._blocked():
+                    break
                 if self._jobs or self._waiting:
                     self._sleep(LOOK_EVERY_S)
         finally:
@@ -141,6 +144,19 @@ class Queue:
                 return
             self._waiting.remove(cell)
             self._begin(cell)
+
+    def _blocked(self) -> bool:
+        """Whether all that is left is in other processes' hands, and has been for a while: long
+        enough for runs of a study that was killed to end.
+        """
+        if self._jobs or not self._waiting:
+            self._idle_since = self._clock()
+            return False
+        if self._clock() - self._idle_since < STOP_S:
+            return False
+        names = ", ".join(cell.name for cell in self._waiting)
+        self._overview.log(f"in use by other processes, and left alone: {names}")
+        return True
 
     def _ready(self, cell: Cell) -> bool:
         """Not while another process has it, nor while another cell is to make a part of it."""

@@ -11,14 +11,16 @@ from tailor_rl.bench.figures import CellFigures, Measured, SetFacts
 from tailor_rl.bench.thresholds import area_under, plateau
 from tailor_rl.bench.version import version_of
 from tailor_rl.errors import RunFolderError
+from tailor_rl.initialisations.re_distill import FIRST_RUN
 from tailor_rl.measures.forecast import report_name
+from tailor_rl.runs.journal import VALIDATION
 from tailor_rl.runs.ledger import LOST, read_ledger
 from tailor_rl.summary import read_evaluations, read_object, read_rows
 from tailor_rl.types import Evaluation
 
 TRAINING = ("reward", "entropy", "response_tokens", "informative")
 STAGES = ("base", "sft", "rl")
-_EXAMINED = ("evaluate_base", "evaluate_sft", "evaluate_rl", "validation")
+_EXAMINED = ("evaluate_base", "evaluate_sft", "evaluate_rl", VALIDATION)
 # What RL and SFT are charged with; measuring them is not part of the method's price.
 _TRAINED = ("sft", "rl")
 
@@ -48,9 +50,9 @@ def read_cell(run: Path, *, setting: str, arm: str, seed: int) -> CellFigures:
         figures=figures,
         curve=curve,
         training={name: _series(in_rl, name) for name in TRAINING},
-        making=_making(ledger),
-        sft=ledger.get("sft", {}),
-        rl=ledger.get("rl", {}),
+        making=_making(run, ledger),
+        sft=_trained(ledger, metrics, "sft"),
+        rl=_trained(ledger, metrics, "rl"),
         set_facts=_set_facts(run, ledger, metrics),
         forecast=_forecast(run, sft="sft test pass@1" in figures),
         commit=(environment.get("git") or {}).get("commit", "unknown"),
@@ -126,7 +128,18 @@ def _series(in_rl: Sequence[Mapping[str, Any]], name: str) -> tuple[float, ...]:
     return tuple(values) if len(values) == len(in_rl) else ()
 
 
-def _making(ledger: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+def _trained(
+    ledger: Mapping[str, Mapping[str, float]], metrics: Sequence[Mapping[str, Any]], stage: str
+) -> dict[str, float]:
+    """What a stage was charged, and the seconds of its steps: the ledger's are those of measuring
+    on the way too.
+    """
+    steps = [row["seconds"] for row in metrics if row.get("stage") == stage and "seconds" in row]
+    seconds = {"seconds": sum(steps)} if steps else {}
+    return {**ledger.get(stage, {}), **seconds}
+
+
+def _making(run: Path, ledger: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """What the set cost: every stage but those of training and measuring."""
     total: dict[str, float] = {}
     for stage, amounts in ledger.items():
@@ -135,7 +148,21 @@ def _making(ledger: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
         for name, amount in amounts.items():
             if name != "problems":
                 total[name] = total.get(name, 0.0) + amount
+    for name, amount in _measured_inside(run).items():
+        total[name] = total.get(name, 0.0) - amount
     return total
+
+
+def _measured_inside(run: Path) -> dict[str, float]:
+    """What measuring cost in the first run of a re-distillation, which is charged as a whole."""
+    inner = run / FIRST_RUN
+    if not (inner / "ledger.json").is_file():
+        return {}
+    ledger, metrics = read_ledger(inner), read_rows(inner / "metrics.jsonl")
+    measured = {name: n for name, n in ledger.get(VALIDATION, {}).items() if name != "problems"}
+    charged = sum(ledger.get(stage, {}).get("seconds", 0.0) for stage in _TRAINED)
+    made = sum(_trained(ledger, metrics, stage).get("seconds", 0.0) for stage in _TRAINED)
+    return {**measured, "seconds": charged - made}
 
 
 def _set_facts(

@@ -54,6 +54,7 @@ def make_results(
     failed: Mapping[Key, str],
     differs: Sequence[str],
     mixed: Sequence[str] = (),
+    at_once: int = 1,
     num_resamples: int = 10_000,
 ) -> Results:
     """All figures of a study, from whatever cells have finished.
@@ -65,6 +66,7 @@ def make_results(
         failed: why a cell has no figures, where that is known.
         differs: in what these runs differ from those of the publications, for the table of claims.
         mixed: in what they differ from each other, where that was allowed.
+        at_once: how many of them ran side by side.
 
     Raises ConfigError where two cells are of one setting, arm and seed.
     """
@@ -93,6 +95,7 @@ def make_results(
         notes=(
             *(f"Versions are mixed, {each}" for each in mixed),
             *_notes(study, grouped, compared, times, missing),
+            *_shared_machine(at_once),
         ),
         missing=tuple(missing),
         plan=tuple(plan),
@@ -181,6 +184,11 @@ def _notes(
         yield f"Runs of {seeds_named(later)} were added after others had been seen"
     if len({cell.commit for cell in cells}) > 1:
         yield "The runs are of several commits"
+
+
+def _shared_machine(at_once: int) -> Iterator[str]:
+    if at_once > 1:
+        yield f"Up to {at_once} runs went on side by side: on shared cores, seconds say little"
 
 
 def _never_reached(grouped: Cells, times: Sequence[ThresholdTime]) -> Iterator[str]:

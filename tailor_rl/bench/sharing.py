@@ -26,9 +26,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tailor_rl.bench.version import version_of
-from tailor_rl.config.load import FREE_KEYS, fingerprint
-from tailor_rl.config.needs import made_from, needs_attempts, needs_primitives, trains_student
+from tailor_rl.bench.version import inputs_of, version_of
+from tailor_rl.config.load import fingerprint
+from tailor_rl.config.needs import (
+    is_own,
+    made_from,
+    needs_attempts,
+    needs_primitives,
+    trains_student,
+)
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.initialisations.re_distill import FIRST_RUN, first_recipe
 from tailor_rl.runs.files import write_atomic, write_json
@@ -51,7 +57,10 @@ _OWN_FILES = frozenset(
         "checkpoints", "results", "samples", "behaviours-base.json", "behaviours-sft.json",
     }
 )  # fmt: skip
-_NOT_SHARED = ("teacher.sqlite", ".lock")  # beginnings of names: a book belongs to one run
+# Beginnings of names: a book belongs to one run, and a donor that is running writes beside.
+_NOT_SHARED = ("teacher.sqlite", ".lock", ".tmp-")
+# Where a run takes place and how long it waits: nothing that it makes depends on that.
+_NO_MATTER = ("cluster", "learner.threads", "teacher.deadline_s")
 
 # Sections that the making of a set does not read, unless it trains the student on the way.
 _MAKING = (
@@ -77,7 +86,7 @@ def part_key(part: Part, cfg: RunConfig) -> str:
 def _without(cfg: RunConfig, *keys: str) -> dict[str, Any]:
     """The recipe as JSON without these sections or keys, nor those that change no result."""
     table = cfg.model_dump(mode="json")
-    for key in (*keys, "cluster", *FREE_KEYS):
+    for key in (*keys, *_NO_MATTER):
         *sections, last = key.split(".")
         inner = table
         for section in sections:
@@ -104,7 +113,9 @@ def _candidates(cfg: RunConfig) -> Mapping[str, Any]:
     table = _without(cfg, *unread, "sft", "rl", "evaluation")
     if cfg.primitives.num_candidates is not None:
         del table["primitives"]["num_primitives"]
-    trial = cfg.demonstrations.temperature
+    trial = [cfg.demonstrations.temperature]
+    if cfg.primitives.trial_problems:  # which begin after those that are taken otherwise
+        trial.append(max(cfg.attempts.num_problems, cfg.demonstrations.num_problems))
     return {**table, "max_tokens": cfg.rl.max_tokens, "trial": trial}
 
 
@@ -115,15 +126,25 @@ def _first_run(cfg: RunConfig) -> Mapping[str, Any]:
 
 
 def _set(cfg: RunConfig) -> Mapping[str, Any]:
-    if trains_student(cfg):
+    if _reads_everything(cfg):
         return _without(cfg)
     return {**_without(cfg, "sft", "rl", "evaluation"), "max_tokens": cfg.rl.max_tokens}
 
 
 def _sft(cfg: RunConfig) -> Mapping[str, Any]:
-    if trains_student(cfg):
+    if _reads_everything(cfg):
         return _without(cfg)
     return {**_without(cfg, "rl"), "max_tokens": cfg.rl.max_tokens}
+
+
+def _reads_everything(cfg: RunConfig) -> bool:
+    """Whether the set may depend on how SFT and RL are done."""
+    return trains_student(cfg) or is_own(made_from(cfg)[-1])
+
+
+def _has_budget(cfg: RunConfig) -> bool:
+    """Then what is left for demonstrations depends on what candidates cost, and on the book."""
+    return cfg.teacher.budget_tokens is not None or cfg.teacher.budget_money is not None
 
 
 def _makes_primitives(cfg: RunConfig) -> bool:
@@ -148,7 +169,12 @@ PARTS = (
         _attempts,
         _finished("attempt"),
     ),
-    Part("candidates", _makes_primitives, _candidates, _finished("discover", "screen")),
+    Part(
+        "candidates",
+        lambda cfg: _makes_primitives(cfg) and not _has_budget(cfg),
+        _candidates,
+        _finished("discover", "screen"),
+    ),
     Part("set", _warm, _set, _finished("curate")),
     # RL has begun: only then is it written down what everything before it had cost.
     Part(
@@ -206,9 +232,7 @@ def share(cfg: RunConfig, folder: Path, donors: Sequence[Path]) -> dict[str, str
 
     Only of runs of the same version. Nothing in a donor changes.
     """
-    version = version_of(folder)
-    able = [donor for donor in donors if version_of(donor) == version]
-    found = _donors(cfg, able)
+    found = _donors(cfg, [donor for donor in donors if can_give(donor, folder)])
     if (whole := found.pop("whole", None)) is not None:
         _take_whole(folder, whole)
         return {"whole": whole.name}
@@ -216,6 +240,15 @@ def share(cfg: RunConfig, folder: Path, donors: Sequence[Path]) -> dict[str, str
     for name in taken:
         _TAKE[name](folder, found[name])
     return {name: found[name].name for name in taken}
+
+
+def can_give(donor: Path, folder: Path) -> bool:
+    """Whether two runs are of one version, and what both were made from has not changed between:
+    the student, files of data, files of the user's own.
+    """
+    ours, theirs = inputs_of(folder), inputs_of(donor)
+    changed = any(ours[path] != theirs[path] for path in ours.keys() & theirs.keys())
+    return version_of(donor) == version_of(folder) and not changed
 
 
 def _donors(cfg: RunConfig, able: Sequence[Path]) -> dict[str, Path]:
@@ -300,7 +333,7 @@ def _take_set(folder: Path, donor: Path) -> None:
 
 def _take_sft(folder: Path, donor: Path) -> None:
     for checkpoint in donor.glob("checkpoints/sft*"):
-        _copy(checkpoint, folder / "checkpoints")
+        _copy(checkpoint, folder / "checkpoints", linked=True)
     rows = [row for row in read_rows(donor / "metrics.jsonl") if row.get("stage") == "sft"]
     _append(folder / "metrics.jsonl", rows)
     _take_examination(folder, donor, "sft")
@@ -361,21 +394,20 @@ def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def _copy_all(donor: Path, folder: Path, *, but: frozenset[str]) -> None:
     for path in _files(donor):
         if path.name not in but:
-            _copy(path, folder)
+            _copy(path, folder, linked=path.name == "checkpoints")
 
 
 def _files(donor: Path) -> Iterator[Path]:
     return (path for path in donor.iterdir() if not path.name.startswith(_NOT_SHARED))
 
 
-def _copy(source: Path, into: Path) -> None:
+def _copy(source: Path, into: Path, *, linked: bool = False) -> None:
     """A file or a folder of files. Checkpoints are linked where the file system can: they are large
     and never written to again; rows are copied, since runs append to theirs.
     """
     into.mkdir(parents=True, exist_ok=True)
     target = into / source.name
     if source.is_dir():
-        linked = "checkpoints" in source.parts
         shutil.copytree(source, target, copy_function=_link if linked else shutil.copy2)
     else:
         shutil.copy2(source, target)

@@ -6,11 +6,12 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tailor_rl.bench.cells import make_cells
+from tailor_rl.bench.cells import places_of
 from tailor_rl.bench.folder import CELLS, is_finished, read_recorded
 from tailor_rl.bench.overview import final_figure, reason, where
 from tailor_rl.bench.study import Study
 from tailor_rl.cli_status import read_status
+from tailor_rl.runs.folder import read_run_config
 from tailor_rl.runs.ledger import read_ledger
 from tailor_rl.summary import totals
 
@@ -32,21 +33,18 @@ def read_study_status(study_path: Path) -> list[CellStatus]:
     """RunFolderError where there is no study, or one of its runs is damaged."""
     recorded = read_recorded(study_path)
     study = Study.model_validate(recorded["study"])
-    cells = make_cells(study, Path(recorded["file"]), recorded["overrides"])
-    return [
-        _status(cell.name, study_path / CELLS / cell.name, cell.config.rl.num_steps)
-        for cell in cells
-    ]
+    places = places_of(study)
+    return [_status(place.name, study_path / CELLS / place.name) for place in places]
 
 
-def _status(name: str, run: Path, num_steps: int) -> CellStatus:
+def _status(name: str, run: Path) -> CellStatus:
     if not run.is_dir():
         return CellStatus(name, "waiting", "", 0.0)
     seconds = totals(read_ledger(run)).get("seconds", 0.0)
     if is_finished(run):
         return CellStatus(name, "finished", final_figure(run), seconds)
     state = read_status(run).state
-    note = reason(run) if state == "failed" else where(run, num_steps)
+    note = reason(run) if state == "failed" else where(run, read_run_config(run).rl.num_steps)
     return CellStatus(name, state, note, seconds)
 
 

@@ -167,7 +167,9 @@ def _faults(study: Study) -> Iterable[str]:
         for arm in trend.arms:
             yield from _unknown(arm, study.arms, "arm")
     planned_ones: tuple[Comparison | Trend, ...] = (*study.comparisons, *study.trends)
-    for planned in planned_ones:
+    for i, planned in enumerate(planned_ones):
+        if planned in planned_ones[:i]:
+            yield f"a comparison of {planned.figure!r} is planned twice: name each once"
         if planned.setting != ALL:
             yield from _unknown(planned.setting, settings, "setting")
         if planned.figure not in CURVE_FIGURES and not _FIGURE.fullmatch(planned.figure):

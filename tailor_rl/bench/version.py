@@ -18,31 +18,52 @@ def version_of(run: Path) -> Version:
 
 
 def as_version(environment: Mapping[str, Any]) -> Version:
-    return {"code": str(environment.get("code", "unknown")), **environment.get("packages", {})}
+    """Of a run that went on with other versions, all of them."""
+    sittings = [environment, *environment.get("later", ())]
+    codes = dict.fromkeys(str(each.get("code", "unknown")) for each in sittings)
+    packages: dict[str, dict[str, None]] = {}
+    for sitting in sittings:
+        for name, version in sitting.get("packages", {}).items():
+            packages.setdefault(name, {})[version] = None
+    found = {name: " then ".join(versions) for name, versions in packages.items()}
+    return {"code": " then ".join(codes), **found}
 
 
-def version_differences(runs: Sequence[Path]) -> list[str]:
-    """A sentence for each thing that the runs do not have in common."""
-    versions = {run.name: version_of(run) for run in runs}
+def inputs_of(run: Path) -> Mapping[str, str]:
+    """Path -> hash of what a run is made from, as it was when the run was begun."""
+    inputs: Mapping[str, str] = read_object(run / "environment.json").get("inputs", {})
+    return inputs
+
+
+def version_differences(runs: Sequence[Path], now: Mapping[str, Any] | None = None) -> list[str]:
+    """A sentence for each thing that the runs do not have in common. `now`: the environment of runs
+    that are about to begin.
+    """
+    versions: dict[str, Version] = {run.name: {**version_of(run), **inputs_of(run)} for run in runs}
+    if now is not None:
+        versions["this one"] = as_version(now)
     found = []
     for key in sorted({key for version in versions.values() for key in version}):
         by_value: dict[str, list[str]] = {}
         for name, version in versions.items():
-            by_value.setdefault(version.get(key, "none"), []).append(name)
+            if key in version or not key.startswith("/"):  # not every run has every input
+                by_value.setdefault(version.get(key, "none"), []).append(name)
         if len(by_value) > 1:
             parts = (f"{value} in {_named(names)}" for value, names in sorted(by_value.items()))
             found.append(f"{key}: {', '.join(parts)}")
     return found
 
 
-def check_same_version(runs: Sequence[Path], *, mixed: bool) -> list[str]:
+def check_same_version(
+    runs: Sequence[Path], *, mixed: bool, now: Mapping[str, Any] | None = None
+) -> list[str]:
     """The differences, where `mixed` allows them, else RunFolderError naming each."""
-    found = version_differences(runs)
+    found = version_differences(runs, now)
     if found and not mixed:
         raise RunFolderError(
             f"the runs were made by different versions ({'; '.join(found)}): their figures do not "
-            "belong in one table; run the odd ones again, or say --mixed-versions, which the "
-            "report will show"
+            "belong in one table; delete the odd runs' folders and run them again, or say "
+            "--mixed-versions, which the report will show"
         )
     return found
 

@@ -24,8 +24,10 @@ from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import RunFolderError
 from tailor_rl.runs.environment import describe_environment
 from tailor_rl.runs.files import explaining_disk_errors, read_json, resume_command, write_json
+from tailor_rl.runs.inputs import hash_inputs
 
 CONFIG, LOCK, ERROR_LOG, OUTCOME = "config.json", ".lock", "error.log", "outcome.json"
+ENVIRONMENT = "environment.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -56,7 +58,8 @@ class RunFolder:
                 raise _taken(path) from error
             lock = _lock(path)
             try:
-                write_json(path / "environment.json", describe_environment())
+                inputs = {"inputs": hash_inputs(resolved.config)}
+                write_json(path / ENVIRONMENT, {**describe_environment(), **inputs})
                 write_json(path / CONFIG, resolved.to_json())  # last: with it the folder is a run
             except BaseException:
                 os.close(lock)
@@ -80,6 +83,7 @@ class RunFolder:
         with explaining_disk_errors(path, LOCK):
             lock = _lock(path)
             (path / OUTCOME).unlink(missing_ok=True)  # of the last sitting
+            _note_other_version(path)
         return cls(path, config, lock=lock)
 
     def inside(self, name: str) -> RunFolder:
@@ -167,6 +171,14 @@ def holder(path: Path) -> dict[str, Any] | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def _note_other_version(path: Path) -> None:
+    """A run that goes on with other code or packages than before says so in environment.json."""
+    known = read_json(path / ENVIRONMENT) if (path / ENVIRONMENT).is_file() else {}
+    now, last = describe_environment(), [known, *known.get("later", ())][-1]
+    if any(now[key] != last.get(key) for key in ("code", "packages")):
+        write_json(path / ENVIRONMENT, {**known, "later": [*known.get("later", ()), now]})
 
 
 def _lock(path: Path) -> int:

@@ -83,8 +83,8 @@ class Lesson:
         self.method.load(state["method"])
 
     def mix(self, step: int) -> Mix:
-        """The weights of the policy's own rollouts and of demonstrations in this step: none after the
-        last one, for which nothing has to be generated.
+        """The weights of the policy's own rollouts and of demonstrations in this step; none after
+        the last, for which nothing has to be generated.
         """
         if step > self._cfg.num_steps:
             return Mix(policy=0.0)

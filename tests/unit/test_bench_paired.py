@@ -231,9 +231,9 @@ def test_holm_is_statsmodels() -> None:
     assert holm(ps) == pytest.approx([0.05, 0.12, 0.12, 0.03, 0.2, 0.12])
 
 
-def test_holm_does_not_count_what_was_not_tested() -> None:
-    # Of two tests: .02 * 2, then .03 * 1, which may not be less.
-    assert holm([None, 0.03, None, 0.02]) == [None, 0.04, None, 0.04]
+def test_holm_counts_what_was_planned_and_cannot_be_tested_yet() -> None:
+    # Of four tests: .02 * 4, then .03 * 3.
+    assert holm([None, 0.03, None, 0.02]) == pytest.approx([None, 0.09, None, 0.08])
     assert holm([None]) == [None] and holm([]) == []
 
 

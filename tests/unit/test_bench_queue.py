@@ -13,10 +13,11 @@ from tailor_rl.bench.folder import StudyFolder, check_name
 from tailor_rl.bench.plan import extend_plan, known_promises, read_plan
 from tailor_rl.bench.queue import HOPELESS, Progress, Queue
 from tailor_rl.bench.study import Study
-from tailor_rl.bench.version import check_same_version
+from tailor_rl.bench.version import check_same_version, version_of
 from tailor_rl.config.load import Provenance
 from tailor_rl.errors import RunFolderError
 from tailor_rl.runs.files import write_json
+from tailor_rl.runs.folder import RunFolder
 from tests.lives import make_config
 
 NOWHERE = Provenance(file="study.toml", overrides=(), command=(), time="")
@@ -65,7 +66,8 @@ class Notes:
 
     def show(self, progress: Progress) -> None: ...
 
-    def log(self, line: str) -> None: ...
+    def log(self, line: str) -> None:
+        self.lines.append(line)
 
 
 @pytest.fixture
@@ -170,6 +172,16 @@ def test_ctrl_c_stops_what_runs_and_begins_nothing_more(
     assert list(lab.runs) == ["a-seed-1"]
 
 
+def test_a_cell_in_another_process_is_left_alone_and_said_so(folder: StudyFolder) -> None:
+    cells = [cell("a"), cell("b", seed=2)]
+    folder.prepare(cells[0], [], NOWHERE)
+    with RunFolder.resume(folder.cell("a-seed-1"), None):  # somebody runs it by hand
+        lab = Lab(folder, cells)
+        progress = lab.queue.run()
+    assert progress.finished == ["b-seed-2"]
+    assert any("left alone: a-seed-1" in line for line in lab.notes.lines)
+
+
 def test_a_cell_appears_whole_or_not_at_all(folder: StudyFolder) -> None:
     folder.prepare(cell("a"), [], NOWHERE)
     half = folder.path / "new" / "b-seed-1"
@@ -201,6 +213,8 @@ def test_a_cell_goes_on_only_by_its_own_recipe(folder: StudyFolder) -> None:
     other = cell("a", initialisation="tailor")
     with pytest.raises(RunFolderError, match="initialisation"):
         folder.check([other])
+    with pytest.raises(RunFolderError, match="is no cell of the study any more"):
+        folder.check([cell("b")])
 
 
 def test_results_of_different_versions_are_not_mixed_unless_told(folder: StudyFolder) -> None:
@@ -214,6 +228,23 @@ def test_results_of_different_versions_are_not_mixed_unless_told(folder: StudyFo
     with pytest.raises(RunFolderError, match=r"torch: 1\.0 in b-seed-1, .* in a-seed-1"):
         check_same_version(folder.runs(), mixed=False)
     assert len(check_same_version(folder.runs(), mixed=True)) == 1
+    now = json.loads((folder.cell("a-seed-1") / "environment.json").read_text())
+    runs = [folder.cell("a-seed-1")]
+    assert check_same_version(runs, mixed=False, now=now) == []
+    with pytest.raises(RunFolderError, match="new in this one"):
+        check_same_version(runs, mixed=False, now={**now, "code": "new"})
+
+
+def test_a_run_that_went_on_with_other_code_is_of_both_versions(folder: StudyFolder) -> None:
+    folder.prepare(cell("a"), [], NOWHERE)
+    path = folder.cell("a-seed-1") / "environment.json"
+    environment = json.loads(path.read_text())
+    with RunFolder.resume(path.parent, None):
+        assert json.loads(path.read_text()) == environment
+    path.write_text(json.dumps({**environment, "code": "older"}))
+    for _ in range(2):  # noted once
+        with RunFolder.resume(path.parent, None):
+            assert version_of(path.parent)["code"] == f"older then {environment['code']}"
 
 
 def study(**more: object) -> Study:

@@ -86,8 +86,10 @@ def test_costs_are_apart_and_what_a_kill_made_void_is_nobodys(runs: Runs) -> Non
     ledger = read_json(path)
     write_json(path, {**ledger, "rl_lost": {"rollouts": 1000}, "demonstrate_lost": {"rollouts": 9}})
     cell = read(runs, "tailor")
-    assert cell.rl == ledger["rl"]
-    assert cell.sft == ledger["sft"]
+    rows = read_rows(runs.folder / "tailor" / "metrics.jsonl")
+    for stage, charged in (("sft", cell.sft), ("rl", cell.rl)):
+        steps = [row["seconds"] for row in rows if row["stage"] == stage and "seconds" in row]
+        assert charged == {**ledger[stage], "seconds": pytest.approx(sum(steps))}
     assert cell.making["rollouts"] == ledger["attempt"]["rollouts"]
     requests = sum(
         ledger[stage].get("teacher_requests", 0) for stage in ("discover", "demonstrate")
@@ -98,7 +100,10 @@ def test_costs_are_apart_and_what_a_kill_made_void_is_nobodys(runs: Runs) -> Non
 def test_the_first_run_of_re_distillation_is_a_part_of_its_price(runs: Runs) -> None:
     cell, ledger = read(runs, "re_distill"), read_ledger(runs.folder / "re_distill")
     assert cell.making["learner_tokens"] == ledger["first_run"]["learner_tokens"] > 0
-    assert cell.making["rollouts"] > ledger["first_run"]["rollouts"]  # and its samples
+    measured = read_ledger(runs.folder / "re_distill" / "first_run")["validation"]["rollouts"]
+    assert measured > 0  # which is in its ledger's row, and no part of the price
+    sampled = ledger["demonstrate"]["rollouts"]
+    assert cell.making["rollouts"] == ledger["first_run"]["rollouts"] - measured + sampled
 
 
 def test_facts_of_the_set_are_those_of_its_lineage(runs: Runs) -> None:

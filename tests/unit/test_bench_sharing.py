@@ -202,6 +202,52 @@ def test_a_key_keeps_apart_the_parts_that_depend_on_it(
     assert {name for name in first if first[name] != second[name]} == apart
 
 
+def test_what_is_left_of_a_budget_is_a_runs_own() -> None:
+    poor, rich = (
+        changed(make_config(), teacher={"budget_tokens": num}) for num in (1_000, 1_000_000)
+    )
+    assert "candidates" not in keys_of(poor)
+    for part in ("set", "sft", "whole"):
+        assert keys_of(poor)[part] != keys_of(rich)[part]
+
+
+def test_how_the_learner_cuts_its_work_keeps_policies_apart() -> None:
+    first, second = (
+        keys_of(changed(make_config(), learner={"packing": packing})) for packing in (True, False)
+    )
+    assert first["sft"] != second["sft"]
+    assert first["whole"] != second["whole"]
+
+
+def test_candidates_that_were_tried_depend_on_where_their_trial_problems_begin() -> None:
+    few, many = (
+        changed(
+            make_config(),
+            primitives={"trial_problems": 2},
+            demonstrations={"num_problems": num},
+        )
+        for num in (4, 400)
+    )
+    assert keys_of(few)["candidates"] != keys_of(many)["candidates"]
+
+
+def test_the_set_of_a_file_of_ones_own_may_depend_on_everything() -> None:
+    own = make_config(initialisation="file.py:own")
+    assert keys_of(own)["set"] != keys_of(changed(own, rl=GRPO))["set"]
+    assert keys_of(make_config())["set"] == keys_of(changed(make_config(), rl=GRPO))["set"]
+
+
+def test_nothing_is_shared_of_what_was_made_from_a_file_that_changed(tmp_path: Path) -> None:
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / "config.json").write_text("one")
+    cfg = changed(make_config(initialisation="none"), student=str(tmp_path / "student"))
+    runs = Runs(tmp_path / "runs")
+    runs.make("donor", cfg)
+    assert set(runs.make("same", cfg, "donor")[0]) == {"whole"}
+    (tmp_path / "student" / "config.json").write_text("another")
+    assert runs.make("other", cfg, "donor")[0] == {}
+
+
 def test_how_many_are_selected_does_not_matter_to_candidates_that_are_counted() -> None:
     four, eight = (
         changed(make_config(), primitives={"num_primitives": num, "num_candidates": 12})
