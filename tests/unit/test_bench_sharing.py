@@ -36,7 +36,7 @@ NOWHERE = Provenance(file="study.toml", overrides=(), command=(), time="")
 LAST_OF_SFT = 6  # learner calls
 
 
-def changed(cfg: RunConfig, **sections: dict[str, Any]) -> RunConfig:
+def changed(cfg: RunConfig, **sections: Any) -> RunConfig:
     table = cfg.model_dump(mode="json")
     for section, values in sections.items():
         table[section] = {**table[section], **values} if isinstance(values, dict) else values
