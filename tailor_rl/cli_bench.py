@@ -187,6 +187,7 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
     """
     from tailor_rl.bench.folder import StudyFolder, is_finished
     from tailor_rl.bench.plan import extend_plan
+    from tailor_rl.bench.sharing import is_made
     from tailor_rl.bench.version import check_same_version
     from tailor_rl.runs.environment import describe_environment
 
@@ -197,6 +198,7 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
         now = describe_environment() if unfinished else None
         check_same_version(folder.runs(), mixed=request.mixed_versions, now=now)
         finished = sum(map(is_finished, folder.runs()))
+        finished += sum(is_made(cell.config, prepared.donors) for cell in unfinished)
         extend_plan(folder.path, prepared.study, finished=finished)
         # One of each family: a seed needs no more room than another.
         families = {cell.family: cell.config for cell in unfinished}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tailor_rl.bench.figures import CellFigures, Measured, SetFacts
+from tailor_rl.bench.report import Asked, Reply
 from tailor_rl.bench.study import Study, settings_of
 from tailor_rl.seeds import derive_seed
 
@@ -189,3 +190,18 @@ def _making(arm: str) -> dict[str, float]:
 
 def example_grid(study: Study) -> list[tuple[str, str, int]]:
     return [(s, arm, n) for s in settings_of(study) for arm in study.arms for n in study.seeds]
+
+
+def asked_of(rows: Sequence[Mapping[str, Any]]) -> list[Asked]:
+    """From rows {"problem", "answer", "arms": {arm: {"text", "right"}}}."""
+    return [
+        Asked(
+            str(row.get("problem", "")),
+            str(row.get("answer", "")),
+            tuple(
+                Reply(str(arm), str(reply.get("text", "")), bool(reply.get("right")))
+                for arm, reply in row.get("arms", {}).items()
+            ),
+        )
+        for row in rows
+    ]

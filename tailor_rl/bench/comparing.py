@@ -26,13 +26,14 @@ LOOKED_AT = ("rl test pass@1", "rl ood pass@1")
 @dataclass(frozen=True, slots=True)
 class Promises:
     """What was written down before any run. Entries are as in plan.json: each adds to those before
-    it, and one that was written when cells had finished was not planned.
+    it, and one that was written when cells had finished (in this study or, for runs that are
+    reused, in another) was not planned.
     """
 
     entries: Sequence[Mapping[str, Any]]
 
     def of(self, key: str) -> list[Any]:
-        before = [each for i, each in enumerate(self.entries) if i == 0 or not _late(each)]
+        before = [each for i, each in enumerate(self.entries) if not _late(each, first=i == 0)]
         return [value for entry in before for value in entry.get(key, ())]
 
     def status(self, key: str, value: Any) -> Planned:
@@ -46,9 +47,9 @@ class Promises:
         return tuple(sorted(seed for seed in seeds if seed not in known))
 
 
-def _late(entry: Mapping[str, Any]) -> bool:
-    """An entry that does not say how many cells had finished by then may be of any time."""
-    return bool(entry.get("finished", 1))
+def _late(entry: Mapping[str, Any], *, first: bool) -> bool:
+    """A later entry that does not say how many cells had finished by then may be of any time."""
+    return bool(entry.get("finished", 0 if first else 1))
 
 
 def make_comparisons(

@@ -37,7 +37,7 @@ from tailor_rl.config.needs import (
 )
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.initialisations.re_distill import FIRST_RUN, first_recipe
-from tailor_rl.runs.files import write_atomic, write_json
+from tailor_rl.runs.files import sync_folder, write_atomic, write_json
 from tailor_rl.runs.folder import read_run_config
 from tailor_rl.runs.journal import read_stages
 from tailor_rl.runs.ledger import LOST, read_ledger
@@ -235,10 +235,12 @@ def share(cfg: RunConfig, folder: Path, donors: Sequence[Path]) -> dict[str, str
     found = _donors(cfg, [donor for donor in donors if can_give(donor, folder)])
     if (whole := found.pop("whole", None)) is not None:
         _take_whole(folder, whole)
+        _sync(folder)
         return {"whole": whole.name}
     taken = _worth_taking(found)
     for name in taken:
         _TAKE[name](folder, found[name])
+    _sync(folder)
     return {name: found[name].name for name in taken}
 
 
@@ -255,6 +257,11 @@ def _donors(cfg: RunConfig, able: Sequence[Path]) -> dict[str, Path]:
     """Part -> a run that has it, of the parts that one has."""
     found = {name: _donor(name, key, able) for name, key in wants(cfg).items()}
     return {name: donor for name, donor in found.items() if donor is not None}
+
+
+def is_made(cfg: RunConfig, donors: Sequence[Path]) -> bool:
+    """Whether one of `donors` is this very run, finished."""
+    return "whole" in _donors(cfg, donors)
 
 
 def awaits(
@@ -411,6 +418,16 @@ def _copy(source: Path, into: Path, *, linked: bool = False) -> None:
         shutil.copytree(source, target, copy_function=_link if linked else shutil.copy2)
     else:
         shutil.copy2(source, target)
+
+
+def _sync(folder: Path) -> None:
+    """What a run finds finished it never makes again: it has to outlive a power cut."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+    sync_folder(folder)
 
 
 def _link(source: str, target: str) -> None:

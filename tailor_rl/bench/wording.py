@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tailor_rl.bench.estimates import Estimate
 from tailor_rl.bench.findings import Compared
-from tailor_rl.summary import amount, split_label
+from tailor_rl.summary import split_label
 
 NONE = "\N{EN DASH}"  # stands where there is no figure
 STAGES = {"base": "base", "sft": "after SFT", "rl": "after RL", "gain": "gain in RL"}
@@ -86,21 +86,9 @@ def bracket(estimate: Estimate, *, sign: bool = False, scale: float = 100) -> st
     return said.replace("-", "\N{MINUS SIGN}")
 
 
-def share_estimate(estimate: Estimate) -> str:
-    """Example: "61.4 % [58.9, 63.8]"."""
-    return f"{share_text(estimate.value)} {bracket(estimate)}"
-
-
 def points_estimate(estimate: Estimate) -> str:
     """Example: "+15.2 points [+12.1, +18.3]"."""
     return f"{points_text(estimate.value)} {bracket(estimate, sign=True)}"
-
-
-def amount_estimate(estimate: Estimate) -> str:
-    """Example: "120,331 [98,120, 141,002]"."""
-    if estimate.low is None or estimate.high is None:
-        return f"{amount(estimate.value)} ({bracket(estimate)})"
-    return f"{amount(estimate.value)} [{amount(estimate.low)}, {amount(estimate.high)}]"
 
 
 def p_text(p: float | None) -> str:

@@ -17,14 +17,20 @@ import pytest
 from tailor_rl.bench.estimates import Estimate
 from tailor_rl.bench.figures import CellFigures
 from tailor_rl.bench.findings import BandPoint, Results
-from tailor_rl.bench.report import Extras, asked_of, figure_svg, render_page, write_report
+from tailor_rl.bench.report import Extras, figure_svg, render_page, write_report
 from tailor_rl.bench.report.charts import ArmLine, arms_chart, make_axis, row_chart
 from tailor_rl.bench.report.markdown import escape_markdown, markdown
 from tailor_rl.bench.report.tables import figure_tables, points_entry
 from tailor_rl.bench.results import as_json, make_results, write_results
 from tailor_rl.bench.study import Study
 from tailor_rl.bench.usage_pooled import PooledTraces, PooledUsage
-from tests.bench_examples import example_cells, example_grid, example_plan, example_study
+from tests.bench_examples import (
+    asked_of,
+    example_cells,
+    example_grid,
+    example_plan,
+    example_study,
+)
 
 HOSTILE = (
     '<script>alert(1)</script><img src="http://evil.example/x" onerror=alert(1)>'

@@ -188,6 +188,8 @@ def test_whole_cells_are_taken_from_another_study(
     )
     stages = read_stages(here / "runs" / "second" / "cells" / "tailor-seed-1")
     assert {entry["shared_from"] for entry in stages.values()} == {"tailor-seed-1"}
+    results = json.loads((here / "runs" / "second" / "results.json").read_text())
+    assert results["comparisons"][0]["planned"] == "added"  # its runs had been seen
     assert bench("--reuse", "nothing") == 2
 
 

@@ -78,21 +78,6 @@ class Extras:
     command: str = ""
 
 
-def asked_of(rows: Sequence[Mapping[str, Any]]) -> list[Asked]:
-    """From rows {"problem", "answer", "arms": {arm: {"text", "right"}}}."""
-    return [
-        Asked(
-            str(row.get("problem", "")),
-            str(row.get("answer", "")),
-            tuple(
-                Reply(str(arm), str(reply.get("text", "")), bool(reply.get("right")))
-                for arm, reply in row.get("arms", {}).items()
-            ),
-        )
-        for row in rows
-    ]
-
-
 def render_page(results: Results, extras: Extras) -> str:
     environment = Environment(
         loader=ChoiceLoader(
