@@ -363,3 +363,10 @@ def test_numbers_that_are_not_finite_leave_charts_whole() -> None:
 
 def test_results_as_json_can_be_read_back() -> None:
     assert json.loads(json.dumps(as_json(whole())))["arms"] == list(whole().arms)
+
+
+def test_markdown_says_what_was_planned_and_when() -> None:
+    text = markdown(whole())
+    assert "## Plan" in text
+    assert "the plan: seeds " in text or "cells finished: seeds " in text
+    assert text.count("\n## ") == len(set(re.findall(r"\n## .*", text)))

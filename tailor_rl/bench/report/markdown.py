@@ -13,6 +13,7 @@ from tailor_rl.bench.report.tables import (
     cost_tables,
     figure_tables,
     matched_tables,
+    plan_rows,
     threshold_tables,
 )
 from tailor_rl.printable import one_line
@@ -54,9 +55,26 @@ def _lines(results: Results) -> Iterator[str]:
         "Cost: means over runs (set: making the SFT set)", list(cost_tables(results))
     )
     yield from _section("SFT sets", list(matched_tables(results)))
+    yield from _bullets(results.mismatches)
+    if results.plan:
+        yield from ("## Plan", "", *_bullets(tuple(_plan_lines(results))))
     if results.missing:
         missing = (f"{m.setting}, {m.arm}, seed {m.seed}: {m.why}" for m in results.missing)
         yield from ("## Missing", "", *_bullets(tuple(missing)))
+
+
+def _plan_lines(results: Results) -> Iterator[str]:
+    """Example: "2026-05-01T10:00:00+00:00, the plan, with 0 cells finished: seeds 1; 2"."""
+    for row in plan_rows(results):
+        for key, values in row.what:
+            # One a line: what is long is cut off.
+            yield from (f"{row.time}, {row.when}: {key} {each}" for each in _parts(values))
+
+
+def _parts(values: str) -> list[str]:
+    """A list of names together, sentences each alone."""
+    parts = values.split("; ")
+    return parts if max(map(len, parts)) > 40 else [values]
 
 
 def _bullets(sentences: tuple[str, ...]) -> Iterator[str]:
