@@ -101,6 +101,8 @@ class Study(Section):
 def read_study(file: Path) -> Study:
     """ConfigError, in one sentence, for what is no study, or compares what it does not have."""
     table = read_toml(file)
+    if "student" in table:
+        raise ConfigError(f"{file} is a recipe of one run: run it with `tailor run {file}`")
     try:
         study = Study.model_validate(table)
     except ValidationError as error:

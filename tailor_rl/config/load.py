@@ -77,7 +77,10 @@ def load_config(file: Path, overrides: Sequence[str] = ()) -> RunConfig:
 
     Raises ConfigError: one sentence with the key, the value, the rule and the fix.
     """
-    return _with_overrides(read_toml(file), overrides, file)
+    table = read_toml(file)
+    if "arms" in table:
+        raise ConfigError(f"{file} is a study of many runs: run it with `tailor bench {file}`")
+    return _with_overrides(table, overrides, file)
 
 
 def resolve_config(

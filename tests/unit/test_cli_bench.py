@@ -232,6 +232,7 @@ def test_runs_of_two_versions_are_not_compared(
         (STUDY + "[arms.wrong]\nrl = { max_tokens = 100_000 }\n", "cell wrong-seed-1"),
         ("seeds = [1]\n", "is missing: a study names a recipe, seeds and arms"),
         ("seeds = [", "not valid TOML"),
+        ('student = "student"\n', "is a recipe of one run: run it with `tailor run study.toml`"),
     ],
 )
 def test_a_faulty_study_is_one_sentence_and_runs_nothing(
@@ -244,6 +245,11 @@ def test_a_faulty_study_is_one_sentence_and_runs_nothing(
     assert told.count("\n") == 1
     assert RunOnFakes.made == []
     assert not (here / "runs").exists()
+
+
+def test_a_study_is_no_recipe(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "study.toml"]) == 2
+    assert "is a study of many runs: run it with `tailor bench" in capsys.readouterr().err
 
 
 def test_status_of_a_study_is_that_of_its_cells(
