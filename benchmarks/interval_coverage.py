@@ -1,5 +1,5 @@
-"""How often do 95 % intervals over a few seeds hold the truth? Student's t, and the bootstrap of the
-mean and of the interquartile mean, on normal scores.
+"""How often do 95 % intervals over a few seeds hold the truth? Student's t, and the bootstrap of
+the mean and of the interquartile mean, on normal scores.
 
     python -m benchmarks.interval_coverage --out benchmarks/results/interval-coverage.json
 """
@@ -55,7 +55,7 @@ def _bootstrap(statistic: str) -> Callable[[np.ndarray], Estimate]:
 
 
 INTERVALS: dict[str, Callable[[np.ndarray], Estimate]] = {
-    "t": lambda scores_N: student_mean(list(scores_N)).estimate,
+    "t": lambda scores_N: student_mean({"all": list(scores_N)}).estimate,
     "bootstrap of the mean": _bootstrap("mean"),
     "bootstrap of the interquartile mean": _bootstrap("iqm"),
 }
