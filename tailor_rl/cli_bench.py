@@ -192,7 +192,10 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
     from tailor_rl.runs.environment import describe_environment
 
     request = prepared.request
-    with sigterm_as_interrupt() as terminated, _opened(StudyFolder, request) as folder:
+    with (
+        sigterm_as_interrupt() as terminated,
+        StudyFolder.open(request.runs_dir, request.name) as folder,
+    ):
         folder.check(prepared.cells)
         unfinished = [cell for cell in prepared.chosen if not folder.finished(cell)]
         now = describe_environment() if unfinished else None
@@ -219,10 +222,6 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
             raise typer.Exit(TERMINATED if terminated() else INTERRUPTED) from error
         if len(progress.finished) < len(progress.cells):
             raise typer.Exit(SOME_FAILED)
-
-
-def _opened(kind: type[StudyFolder], request: Request) -> StudyFolder:
-    return kind.open(request.runs_dir, request.name)
 
 
 def _work_off(prepared: Prepared, folder: StudyFolder, room: int, *, plain: bool) -> Progress:

@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from tailor_rl.bench.sharing import keys_of
+from tailor_rl.bench.parts import keys_of
 from tailor_rl.bench.study import Matching, Skipped, Study, setting_name
 from tailor_rl.config.load import compose_config
 from tailor_rl.config.schema import RunConfig

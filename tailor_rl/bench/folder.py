@@ -4,7 +4,7 @@ plan.json      what was planned, and what was added when
 study.json     the study as it was last asked for, and the command
 cells/NAME/    a run folder            logs/NAME.log    what its run printed
 new/           cells that are being put together
-results.json, report.html, report.md
+gathered.json, results.json, report.html, report.md, report.svg
 """
 
 from __future__ import annotations

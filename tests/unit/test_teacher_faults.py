@@ -124,10 +124,11 @@ async def test_an_answer_that_was_cut_is_data_and_not_asked_again(tmp_path: Path
 async def test_a_storm_of_refusals_settles_at_what_the_server_takes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """How few are refused in the end is in test_teacher_limiter.py, where no clock disturbs it."""
     async with TeacherServer(most=4, delay_s=0.004) as server:
         teacher = service(tmp_path / "book", endpoint(server.base_url), requests_in_flight=64)
-        storm = asyncio.create_task(asked(teacher, 300))
-        while len(server.charged) < 100:
+        storm = asyncio.create_task(asked(teacher, 400))
+        while len(server.charged) < 200:
             await asyncio.sleep(0.005)
         refused_before, asked_before = server.num_refused, len(server.requests)
         server.most_open = 0
@@ -135,7 +136,7 @@ async def test_a_storm_of_refusals_settles_at_what_the_server_takes(
         await teacher.aclose()
     assert all(isinstance(reply, TeacherReply) for reply in replies)
     refused = server.num_refused - refused_before
-    assert refused / (len(server.requests) - asked_before) < 0.05
+    assert refused / (len(server.requests) - asked_before) < 0.15  # of 64 at a time: 0.9
     assert 4 <= server.most_open <= 6
     assert "next try in" not in caplog.text  # the circuit never opened
     assert set(Counter(server.charged).values()) == {1}

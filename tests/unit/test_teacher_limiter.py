@@ -71,6 +71,30 @@ async def test_a_refusal_begins_the_window_anew() -> None:
     assert limiter.limit == 4
 
 
+async def test_a_server_that_takes_four_refuses_one_in_forty_in_the_end() -> None:
+    limiter = AdaptiveLimiter(64)
+    num_open, outcomes = 0, []
+
+    async def ask() -> None:
+        nonlocal num_open
+        while True:
+            turn = await limiter.acquire()
+            num_open += 1
+            is_refused = num_open > 4
+            outcomes.append(is_refused)
+            for _ in range(1 if is_refused else 5):  # turns of the loop that an answer takes
+                await asyncio.sleep(0)
+            num_open -= 1
+            limiter.refused(turn) if is_refused else limiter.succeeded()
+            limiter.release()
+            if not is_refused:
+                return
+
+    await asyncio.gather(*(ask() for _ in range(1000)))
+    settled = outcomes[len(outcomes) // 2 :]
+    assert sum(settled) / len(settled) < 0.03
+
+
 async def test_turns_are_given_first_come_first_served() -> None:
     limiter = AdaptiveLimiter(1)
     served: list[int] = []
