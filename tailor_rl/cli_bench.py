@@ -186,6 +186,7 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
     `at_once` says how many runs of a recipe fit side by side.
     """
     from tailor_rl.bench.folder import StudyFolder, is_finished
+    from tailor_rl.bench.parts import recipe_key
     from tailor_rl.bench.plan import extend_plan
     from tailor_rl.bench.sharing import is_made
     from tailor_rl.bench.version import check_same_version
@@ -202,7 +203,8 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
         check_same_version(folder.runs(), mixed=request.mixed_versions, now=now)
         finished = sum(map(is_finished, folder.runs()))
         finished += sum(is_made(cell.config, prepared.donors) for cell in unfinished)
-        extend_plan(folder.path, prepared.study, finished=finished)
+        recipes = {cell.family: recipe_key(cell.config) for cell in prepared.cells}
+        extend_plan(folder.path, prepared.study, recipes, finished=finished)
         # One of each family: a seed needs no more room than another.
         families = {cell.family: cell.config for cell in unfinished}
         room = request.at_once or min(map(at_once, families.values()), default=1)

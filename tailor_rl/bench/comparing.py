@@ -41,6 +41,18 @@ class Promises:
             return "not planned"
         return "planned" if value in self.of(key) else "added"
 
+    def late_recipes(self) -> dict[str, int]:
+        """Recipe -> how many cells had finished when it was changed."""
+        before: dict[str, str] = {}
+        late = {}
+        for i, entry in enumerate(self.entries):
+            recipes = entry.get("recipes", {})
+            for name, key in recipes.items():
+                if before.get(name, key) != key and _late(entry, first=i == 0):
+                    late[name] = int(entry.get("finished", 0))
+            before |= recipes
+        return late
+
     def added_seeds(self, seeds: set[int]) -> tuple[int, ...]:
         """Those that are in no plan; () where there is no plan to be in."""
         known = self.of("seeds") if self.entries else seeds

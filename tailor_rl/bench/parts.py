@@ -164,6 +164,11 @@ def keys_of(cfg: RunConfig) -> dict[str, str]:
     return {part.name: _key(part, cfg) for part in _PARTS if part.needed(cfg)}
 
 
+def recipe_key(cfg: RunConfig) -> str:
+    """Of all seeds of a recipe: what changes a result, as in `keys_of`, without the seed."""
+    return fingerprint(_without(cfg, "seed"))
+
+
 def wants(cfg: RunConfig) -> dict[str, str]:
     """Part -> key, of the parts that a run of this recipe could begin with."""
     keys = keys_of(cfg)

@@ -1,7 +1,8 @@
 """What was planned before the runs, and what was added when some of them were known.
 
 plan.json is a list: its first entry is the plan, and later ones say what came when. A study may
-only grow.
+only grow. Recipes are in it as hashes: that one was changed when results of others were known is
+allowed, and can be seen.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ PLAN = "plan.json"
 _NAMED = ("arms", "tasks", "students", "algorithms")
 _LISTED = ("seeds", "comparisons", "trends", "thresholds")
 
-Entry = Mapping[str, Any]  # "time", "finished" (cells when it was written) and the keys above
+# "time", "finished" (cells when it was written), the keys above, and "recipes": hashes of those
+# that are new or changed, by cell without its seed.
+Entry = Mapping[str, Any]
 
 
 def read_plan(folder: Path) -> list[Entry]:
@@ -42,8 +45,19 @@ def known_promises(entries: Sequence[Entry]) -> dict[str, list[Any]]:
     return {key: [each for entry in entries for each in entry.get(key, [])] for key in keys}
 
 
-def extend_plan(folder: Path, study: Study, *, finished: int) -> list[Entry]:
+def known_recipes(entries: Sequence[Entry]) -> dict[str, str]:
+    """As they were last planned."""
+    return {name: key for entry in entries for name, key in entry.get("recipes", {}).items()}
+
+
+def extend_plan(
+    folder: Path, study: Study, recipes: Mapping[str, str], *, finished: int
+) -> list[Entry]:
     """Write down what the study promises and the plan does not hold yet; the whole plan.
+
+    Args:
+        recipes: a hash for every cell of the grid without its seed.
+        finished: how many cells are known by now.
 
     Raises RunFolderError where something that was planned is gone: a comparison that is left out
     after its runs were seen is a comparison that came out wrong.
@@ -57,11 +71,14 @@ def extend_plan(folder: Path, study: Study, *, finished: int) -> list[Entry]:
                 f"{folder} was planned with {key} {_shown(gone[0])}, which the study no longer has:"
                 " put it back (a study may only grow), or begin another with --name"
             )
-    added = {
+    added: dict[str, Any] = {
         key: new
         for key, values in asked.items()
         if (new := [value for value in values if value not in known[key]])
     }
+    planned = known_recipes(entries).items()
+    if changed := {each: key for each, key in recipes.items() if (each, key) not in planned}:
+        added["recipes"] = changed
     if not added:
         return entries
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -94,6 +94,7 @@ def make_results(
         versions=_common_versions(cells),
         notes=(
             *(f"Versions are mixed, {each}" for each in mixed),
+            *_late_recipes(promises),
             *_notes(study, grouped, compared, times, missing),
             *_shared_machine(at_once),
         ),
@@ -143,6 +144,11 @@ def _common_versions(cells: Sequence[CellFigures]) -> dict[str, str]:
         for package, version in cell.versions.items():
             found.setdefault(package, set()).add(version)
     return {package: ", ".join(sorted(versions)) for package, versions in found.items()}
+
+
+def _late_recipes(promises: Promises) -> Iterator[str]:
+    for name, finished in promises.late_recipes().items():
+        yield f"The recipe of {name} was changed when {plural(finished, 'cell')} had finished"
 
 
 def _notes(

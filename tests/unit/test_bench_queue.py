@@ -10,9 +10,7 @@ import pytest
 
 from tailor_rl.bench.cells import Cell
 from tailor_rl.bench.folder import StudyFolder, check_name
-from tailor_rl.bench.plan import extend_plan, known_promises, read_plan
 from tailor_rl.bench.queue import HOPELESS, Progress, Queue
-from tailor_rl.bench.study import Study
 from tailor_rl.bench.version import check_same_version, version_of
 from tailor_rl.config.load import Provenance
 from tailor_rl.errors import RunFolderError
@@ -245,36 +243,3 @@ def test_a_run_that_went_on_with_other_code_is_of_both_versions(folder: StudyFol
     for _ in range(2):  # noted once
         with RunFolder.resume(path.parent, None):
             assert version_of(path.parent)["code"] == f"older then {environment['code']}"
-
-
-def study(**more: object) -> Study:
-    arms: dict[str, dict[str, object]] = {"a": {}, "b": {}, "c": {}}
-    return Study.model_validate({"recipe": "r.toml", "seeds": (1, 2), "arms": arms, **more})
-
-
-def test_the_plan_is_written_first_and_what_is_added_says_when(tmp_path: Path) -> None:
-    compared = {"arm": "a", "against": "b"}
-    first = extend_plan(tmp_path, study(comparisons=[compared]), finished=0)
-    assert [entry["finished"] for entry in first] == [0]
-    assert extend_plan(tmp_path, study(comparisons=[compared]), finished=4) == first
-    more = study(comparisons=[compared, {"arm": "a", "against": "c"}], seeds=(1, 2, 3))
-    entries = extend_plan(tmp_path, more, finished=6)
-    assert entries[0] == first[0]
-    assert entries[1]["seeds"] == [3]
-    assert [each["against"] for each in entries[1]["comparisons"]] == ["c"]
-    assert entries[1]["finished"] == 6
-    assert read_plan(tmp_path) == entries
-    assert known_promises(entries)["seeds"] == [1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    ("gone", "said"),
-    [({"seeds": (1,)}, "seeds 2"), ({"comparisons": ()}, "arm a, against b")],
-)
-def test_what_was_planned_cannot_be_left_out(
-    tmp_path: Path, gone: dict[str, object], said: str
-) -> None:
-    planned = {"comparisons": [{"arm": "a", "against": "b"}]}
-    extend_plan(tmp_path, study(**planned), finished=0)
-    with pytest.raises(RunFolderError, match=said):
-        extend_plan(tmp_path, study(**{**planned, **gone}), finished=0)

@@ -275,6 +275,8 @@ def plan_rows(results: Results) -> tuple[PlanRow, ...]:
             for key, values in entry.items()
             if isinstance(values, list | tuple) and values
         ]
+        if recipes := entry.get("recipes"):
+            what.append(("recipes of", "; ".join(recipes)))
         rows.append(PlanRow(str(entry.get("time", "")), when, tuple(what)))
     return tuple(rows)
 
