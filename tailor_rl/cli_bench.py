@@ -19,6 +19,7 @@ from tailor_rl.errors import ConfigError
 
 if TYPE_CHECKING:
     from tailor_rl.bench.cells import Cell
+    from tailor_rl.bench.expected import GridCost
     from tailor_rl.bench.folder import StudyFolder
     from tailor_rl.bench.queue import Progress
     from tailor_rl.bench.study import Study
@@ -145,7 +146,7 @@ def _check_recipes(
 
 def print_plan(prepared: Prepared) -> None:
     """The cells, what is compared, and what it will cost."""
-    from tailor_rl.bench.sharing import saved_by
+    from tailor_rl.bench.expected import grid_cost
 
     study = prepared.study
     if study.question:
@@ -155,11 +156,12 @@ def print_plan(prepared: Prepared) -> None:
     for family, cost in prepared.forecasts.items():
         seeds = [c.seed for c in prepared.cells if c.family == family and c.name in names]
         if seeds:
-            typer.echo(f"  {family:<40} seeds {', '.join(map(str, seeds))}: {_cost(cost)}")
-    saved = saved_by([cell.config for cell in prepared.chosen])
-    if saved:
-        shared = ", ".join(f"{part} {num} times" for part, num in saved.items())
+            typer.echo(f"  {family:<40} seeds {', '.join(map(str, seeds))}: {_cost(cost)} each")
+    total = grid_cost(prepared.chosen, prepared.forecasts)
+    if total.shared:
+        shared = ", ".join(f"{part} {num} times" for part, num in total.shared.items())
         typer.echo(f"made once and shared: {shared}")
+    typer.echo(f"altogether: {_cost(total)}")
     for planned in study.comparisons:
         typer.echo(f"planned: {planned.arm} against {planned.against}, {planned.figure}")
     for trend in study.trends:
@@ -173,11 +175,10 @@ def _place(prepared: Prepared) -> Path:
     return prepared.request.runs_dir / prepared.request.name
 
 
-def _cost(cost: Forecast) -> str:
-    """Of one cell by itself."""
+def _cost(cost: Forecast | GridCost) -> str:
     least, most = cost.teacher_requests
     requests = f", {least:,} to {most:,} teacher requests" if most else ""
-    return f"{cost.rollouts:,} rollouts, {cost.sft_steps:,} SFT steps{requests} each"
+    return f"{cost.rollouts:,} rollouts, {cost.sft_steps:,} SFT steps{requests}"
 
 
 def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: bool) -> None:

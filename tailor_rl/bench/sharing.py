@@ -43,16 +43,15 @@ _OWN_FILES = frozenset(
 _NOT_SHARED = ("teacher.sqlite", ".lock", ".tmp-")
 
 
-def saved_by(cfgs: Sequence[RunConfig]) -> dict[str, int]:
-    """Part -> how many of these runs, made one after another, will not have to make it."""
+def shared_parts(cfgs: Sequence[RunConfig]) -> list[list[str]]:
+    """For each of these runs, made one after another: parts that it will not have to make."""
     made: set[str] = set()
-    saved: dict[str, int] = {}
+    parts = []
     for cfg in cfgs:
         found = {name for name, key in wants(cfg).items() if key in made and name != "whole"}
-        for name in _worth_taking(found):
-            saved[name] = saved.get(name, 0) + 1
+        parts.append(_worth_taking(found))
         made.update(makes(cfg).values())
-    return saved
+    return parts
 
 
 def _worth_taking(found: Collection[str]) -> list[str]:

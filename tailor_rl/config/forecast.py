@@ -32,6 +32,11 @@ class Forecast:
     sft_steps: int
     rl_rollouts: int  # those of a first run too
     evaluation_rollouts: int
+    # Of these: RL and validation of a first run, SFT on the way to the set, one stage's evaluation.
+    first_rl_rollouts: int
+    first_validation_rollouts: int
+    making_sft_steps: int
+    examination_rollouts: int
 
     @property
     def rollouts(self) -> int:
@@ -60,13 +65,15 @@ def forecast(config: RunConfig, splits: Sequence[str]) -> Forecast:
         ood = tuple(split for split in splits if split.startswith("ood/"))
     stages = 3 if warm else 2  # base, SFT, RL
     answers = evaluation.samples_per_problem + evaluation.greedy
-    examined = stages * answers * sum(map(evaluation.problems_of, ("test", *ood)))
+    examined = answers * sum(map(evaluation.problems_of, ("test", *ood)))
     validated = evaluation.problems_of("validation") * evaluation.samples_per_problem
     first_steps = (config.re_distill.num_steps or rl.num_steps) if "re_distill" in names else 0
-    validations = sum(
-        steps // evaluation.every + 1 if evaluation.every and steps else 0
+    validations, first_validations = (
+        validated * (steps // evaluation.every + 1) if evaluation.every and steps else 0
         for steps in (rl.num_steps, first_steps)
     )
+    per_step = rl.groups_per_step * rl.group_size
+    sft_steps, times = _sft_steps(config), _times_of_sft(config, names) if warm else 0
     attempts = config.attempts
     return Forecast(
         attempt_rollouts=(
@@ -77,9 +84,13 @@ def forecast(config: RunConfig, splits: Sequence[str]) -> Forecast:
         screen_requests=_screened(config) if needs_primitives(config) else 0,
         demonstrations=_kept(config) if warm else 0,
         demonstration_requests=_demonstrated(config, names) if needs_teacher(config) else (0, 0),
-        sft_steps=_sft_steps(config, names) if warm else 0,
-        rl_rollouts=(rl.num_steps + first_steps) * rl.groups_per_step * rl.group_size,
-        evaluation_rollouts=examined + validations * validated,
+        sft_steps=times * sft_steps,
+        rl_rollouts=(rl.num_steps + first_steps) * per_step,
+        evaluation_rollouts=stages * examined + validations + first_validations,
+        first_rl_rollouts=first_steps * per_step,
+        first_validation_rollouts=first_validations,
+        making_sft_steps=max(0, times - 1) * sft_steps,
+        examination_rollouts=examined,
     )
 
 
@@ -112,13 +123,17 @@ def _demonstrated(config: RunConfig, names: Sequence[str]) -> tuple[int, int]:
     return times * demos.num_problems, times * demos.num_problems * demos.max_tries
 
 
-def _sft_steps(config: RunConfig, names: Sequence[str]) -> int:
-    steps = config.sft.num_steps
-    if steps is None:
-        method = sft_method(config.sft.method, config.sft.options)
-        candidates = config.sft.batch_size * method.candidates_per_example
-        steps = config.sft.epochs * -(-_kept(config) // candidates)
+def _sft_steps(config: RunConfig) -> int:
+    """Of one time through the set."""
+    if config.sft.num_steps is not None:
+        return config.sft.num_steps
+    method = sft_method(config.sft.method, config.sft.options)
+    candidates = config.sft.batch_size * method.candidates_per_example
+    return config.sft.epochs * -(-_kept(config) // candidates)
+
+
+def _times_of_sft(config: RunConfig, names: Sequence[str]) -> int:
     times = 1 + ("re_distill" in names)
     if names[-1] == "four_star" and config.four_star.reading == "rounds":
         times += config.four_star.num_rounds - 1
-    return times * steps
+    return times

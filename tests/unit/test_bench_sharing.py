@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tailor_rl.bench.parts import keys_of
-from tailor_rl.bench.sharing import SHARED_FROM, awaits, saved_by, share
+from tailor_rl.bench.sharing import SHARED_FROM, awaits, share, shared_parts
 from tailor_rl.config.load import Provenance, ResolvedConfig
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.kit import Kit
@@ -280,4 +280,4 @@ def test_a_cell_waits_for_a_running_one_that_is_about_to_make_what_it_needs(
 
 def test_what_a_grid_saves_is_counted_as_it_is_shared() -> None:
     cells = [make_config(), changed(make_config(), rl=GRPO), make_config(initialisation="none")]
-    assert saved_by(cells) == {"base": 2, "set": 1, "sft": 1}
+    assert shared_parts(cells) == [[], ["base", "set", "sft"], ["base"]]

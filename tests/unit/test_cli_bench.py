@@ -167,6 +167,7 @@ def test_a_dry_run_shows_cells_and_cost_and_writes_nothing(
         "4 cells in runs/study",
         "seeds 1, 2",
         "base 2 times",
+        "altogether: ",
         "tailor against rule_based",
     ):
         assert line in shown
