@@ -370,3 +370,12 @@ def test_markdown_says_what_was_planned_and_when() -> None:
     assert "## Plan" in text
     assert "the plan: seeds " in text or "cells finished: seeds " in text
     assert text.count("\n## ") == len(set(re.findall(r"\n## .*", text)))
+
+
+def test_markdown_has_the_trends_and_the_styles_of_the_page() -> None:
+    found = whole()
+    text = markdown(found, {"knights": {"tailor": usage(-0.3)}})
+    trend = found.trends[0]
+    assert f"| {escape_markdown(' < '.join(trend.arms))}" in text
+    assert "**Styles in use" in text and "**How well styles can be known**" in text
+    assert "Styles in use" not in markdown(found)

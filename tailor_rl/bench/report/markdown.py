@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tailor_rl.bench.findings import Results
 from tailor_rl.bench.report.tables import (
@@ -15,7 +15,10 @@ from tailor_rl.bench.report.tables import (
     matched_tables,
     plan_rows,
     threshold_tables,
+    trend_table,
 )
+from tailor_rl.bench.report.usage_tables import UsageByArm, usage_tables
+from tailor_rl.bench.wording import setting_label
 from tailor_rl.printable import one_line
 
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>#|!~"})
@@ -29,11 +32,12 @@ def escape_markdown(text: str) -> str:
     return one_line(text, 400).replace("&", "&amp;").translate(_SPECIAL)
 
 
-def markdown(results: Results) -> str:
-    return "\n".join(_lines(results)) + "\n"
+def markdown(results: Results, usage: Mapping[str, UsageByArm] | None = None) -> str:
+    """`usage`: setting -> arm."""
+    return "\n".join(_lines(results, usage or {})) + "\n"
 
 
-def _lines(results: Results) -> Iterator[str]:
+def _lines(results: Results, usage: Mapping[str, UsageByArm]) -> Iterator[str]:
     yield f"# {escape_markdown(results.study)}"
     yield ""
     if results.question:
@@ -43,6 +47,8 @@ def _lines(results: Results) -> Iterator[str]:
     planned = [each for each in results.comparisons if each.planned != "not planned"]
     if planned:
         yield from _section("Paired differences", [comparison_table(results, planned, "")])
+    if results.trends:
+        yield from _section("Trends", [trend_table(results)])
     figures = [t for t in figure_tables(results) if "ood:" not in t.title]
     yield from _section("Figures: mean over seeds with its 95 % interval", figures)
     yield from _section(
@@ -56,6 +62,10 @@ def _lines(results: Results) -> Iterator[str]:
     )
     yield from _section("SFT sets", list(matched_tables(results)))
     yield from _bullets(results.mismatches)
+    for setting, by_arm in usage.items():
+        where = setting_label(setting, len(results.settings))
+        title = ", ".join(filter(None, ("Styles of the primitives", where)))
+        yield from _section(title, list(usage_tables(by_arm)))
     if results.plan:
         yield from ("## Plan", "", *_bullets(tuple(_plan_lines(results))))
     if results.missing:

@@ -97,7 +97,7 @@ def write_report(folder: Path, results: Results, extras: Extras) -> tuple[Path, 
 
     Raises RunFolderError where the folder cannot be written to.
     """
-    written = {PAGE: render_page(results, extras), MARKDOWN: markdown(results)}
+    written = {PAGE: render_page(results, extras), MARKDOWN: markdown(results, extras.usage)}
     for name, text in written.items():
         with explaining_disk_errors(folder, name):
             write_atomic(folder / name, text)

@@ -143,6 +143,25 @@ def _comparison(each: Compared, results: Results) -> tuple[Entry, ...]:
     )
 
 
+def trend_table(results: Results) -> Table:
+    head = ("trend", "figure", "means", "rise a place", "p", "p by Holm", "status")
+    rows = []
+    for each in results.trends:
+        where = setting_label(each.setting, len(results.settings))
+        rows.append(
+            (
+                Entry(" < ".join(each.arms), where),
+                Entry(figure_label(each.figure)),
+                Entry(", ".join(share_entry(mean).text for mean in each.means)),
+                points_entry(each.slope),
+                Entry(p_text(each.p)),
+                Entry(p_text(each.holm_p)),
+                Entry(each.planned),
+            )
+        )
+    return Table("", head, tuple(rows))
+
+
 def seeds_alike(each: Compared) -> str:
     """Example: "5 of 5 seeds"; over several settings a pair is of one seed in one of them."""
     if not each.num_pairs:
