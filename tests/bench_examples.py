@@ -139,7 +139,7 @@ def _figures(
     stages = {"base": 0.16, "sft": start, "rl": start + 0.95 * gain}
     if not sft:
         del stages["sft"]
-    figures = {"auc": start + 0.6 * gain, "plateau": start + 0.93 * gain}
+    figures = {"plateau": start + 0.93 * gain}
     for stage, value in stages.items():
         for i, split in enumerate(("test", *(OOD if ood else ()))):
             accuracy = max(0.0, value * (1 - 0.3 * i) + float(rng.normal(0, 0.01)))

@@ -18,6 +18,7 @@ from tailor_rl.bench.figures import SPENT, CellFigures, Measured
 from tailor_rl.bench.findings import BandCurve, BandPoint, FinalFigure, Profile, TrainingCurve
 from tailor_rl.bench.paired import student_mean
 from tailor_rl.bench.study import ALL, CURVE_FIGURES
+from tailor_rl.bench.thresholds import area_under
 from tailor_rl.seeds import derive_seed
 
 # An optimizer step of SFT is not one of RL, so steps have no total; tokens of the teacher belong
@@ -26,6 +27,29 @@ TOTAL_SPENT = ("rollouts", "generated_tokens", "learner_tokens", "seconds", "all
 PROFILED = "rl test pass@1"
 STAGES = ("base", "sft", "rl", "gain")
 Scores = Mapping[str, Mapping[int, float]]  # setting -> seed -> figure
+
+
+def with_areas(cells: Sequence[CellFigures]) -> list[CellFigures]:
+    """The same cells with "auc", the area under the curve up to a step that all runs of a setting
+    have got to: an area over more steps says something else.
+    """
+    horizons = {setting: min(steps) for setting, steps in last_steps(cells).items()}
+    found = []
+    for cell in cells:
+        if len(cell.curve) > 1:
+            area = area_under(cell.curve, unit="step", horizon=horizons[cell.setting])
+            cell = replace(cell, figures={**cell.figures, "auc": area})
+        found.append(cell)
+    return found
+
+
+def last_steps(cells: Sequence[CellFigures]) -> dict[str, set[int]]:
+    """Setting -> the RL steps at which its runs were validated last, of those that have a curve."""
+    steps: dict[str, set[int]] = {}
+    for cell in cells:
+        if len(cell.curve) > 1:
+            steps.setdefault(cell.setting, set()).add(cell.curve[-1].step)
+    return steps
 
 
 def scores_of(grouped: Cells, arm: str, figure: str, settings: Sequence[str]) -> Scores:

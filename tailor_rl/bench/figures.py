@@ -44,7 +44,7 @@ class SetFacts:
 class CellFigures:
     """A finished run.
 
-    `figures`: "STAGE SPLIT FIGURE" -> share; "auc" and "plateau" of the curve. `training`: metric
+    `figures`: "STAGE SPLIT FIGURE" -> share; "plateau" of the curve. `training`: metric
     -> one number an RL step (reward, entropy, response_tokens, informative). `making`: what the
     SFT set cost, by kind (teacher_tokens, generated_tokens, rollouts, learner_tokens, seconds,
     ...); `sft` and `rl` likewise. `forecast` is the gain that the gate foretold before RL.

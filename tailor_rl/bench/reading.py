@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from tailor_rl.bench.figures import CellFigures, Measured, SetFacts
-from tailor_rl.bench.thresholds import area_under, plateau
+from tailor_rl.bench.thresholds import plateau
 from tailor_rl.bench.version import version_of
 from tailor_rl.errors import RunFolderError
 from tailor_rl.initialisations.re_distill import FIRST_RUN
@@ -39,8 +39,6 @@ def read_cell(run: Path, *, setting: str, arm: str, seed: int) -> CellFigures:
         raise RunFolderError(f"{run} has no evaluation after RL: `tailor bench` goes on with it")
     if curve:
         figures["plateau"] = plateau(curve)
-    if len(curve) > 1:
-        figures["auc"] = area_under(curve, unit="step", horizon=curve[-1].step)
     environment = read_object(run / "environment.json")
     return CellFigures(
         cell=run.name,

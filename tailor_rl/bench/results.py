@@ -25,10 +25,12 @@ from tailor_rl.bench.accounts import (
 )
 from tailor_rl.bench.arm_figures import (
     common_settings,
+    last_steps,
     make_curves,
     make_figures,
     make_profiles,
     make_training,
+    with_areas,
 )
 from tailor_rl.bench.comparing import Promises, make_comparisons
 from tailor_rl.bench.figures import CellFigures
@@ -72,7 +74,7 @@ def make_results(
     """
     _check_distinct(cells)
     settings = settings_of(study)
-    grouped = group_cells(cells, settings, list(study.arms))
+    grouped = group_cells(with_areas(cells), settings, list(study.arms))
     ordered = [cell for runs in grouped.values() for cell in runs]
     promises = Promises(plan)
     compared, trended = make_comparisons(study, promises, grouped, settings)
@@ -176,6 +178,7 @@ def _notes(
     if not study.thresholds:
         yield "No threshold was named, so nothing is said of what it takes to reach one"
     yield from _never_reached(grouped, times)
+    yield from _unequal_curves(cells)
     bare = [cell.cell for cell in cells if not cell.curve]
     if bare:
         yield f"{plural(len(bare), 'run')} without validation in RL: {listed(bare)}"
@@ -190,6 +193,17 @@ def _notes(
         yield f"Runs of {seeds_named(later)} were added after others had been seen"
     if len({cell.commit for cell in cells}) > 1:
         yield "The runs are of several commits"
+
+
+def _unequal_curves(cells: Sequence[CellFigures]) -> Iterator[str]:
+    for setting, steps in last_steps(cells).items():
+        if len(steps) > 1:
+            where = f" in {setting}" if setting else ""
+            until = listed([str(step) for step in sorted(steps)])
+            yield (
+                f"Runs{where} were validated up to different steps ({until}): areas under the "
+                f"curve are of the first {min(steps)}"
+            )
 
 
 def _shared_machine(at_once: int) -> Iterator[str]:

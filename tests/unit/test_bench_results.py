@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from tailor_rl.bench.arm_figures import with_areas
 from tailor_rl.bench.figures import CellFigures
 from tailor_rl.bench.findings import Compared, Results, Trended
 from tailor_rl.bench.results import as_json, make_results, write_results
 from tailor_rl.bench.study import Study
+from tailor_rl.bench.thresholds import area_under
 from tailor_rl.errors import ConfigError
 from tests.bench_examples import (
     example_cell,
@@ -351,3 +353,24 @@ def test_results_are_written_as_strict_json(tmp_path: Path) -> None:
     assert read["comparisons"][0]["difference"]["value"] == pytest.approx(
         compared(results_of(two_arms(2))).difference.value  # type: ignore[union-attr]
     )
+
+
+def test_areas_are_of_as_many_steps_as_every_run_of_a_setting_has() -> None:
+    study = two_arms()
+    cells = example_cells(study, ood=False)
+    shorter = dataclasses.replace(cells[0], curve=cells[0].curve[:-2])
+    found = with_areas([shorter, *cells[1:]])
+    until = shorter.curve[-1].step
+    for cell in found:
+        assert cell.figures["auc"] == area_under(cell.curve, unit="step", horizon=until)
+    notes = results_of(study, cells=[shorter, *cells[1:]]).notes
+    assert any(f"areas under the curve are of the first {until}" in note for note in notes)
+    assert not any("areas under" in note for note in results_of(study, cells=cells).notes)
+
+
+def test_a_run_without_a_curve_has_no_area_and_leaves_others_theirs() -> None:
+    cells = example_cells(two_arms(), ood=False)
+    bare = dataclasses.replace(cells[0], curve=(), figures={"rl test pass@1": 0.5})
+    found = with_areas([bare, *cells[1:]])
+    assert "auc" not in found[0].figures
+    assert all("auc" in cell.figures for cell in found[1:])
