@@ -20,7 +20,7 @@ from tailor_rl.bench.findings import BandPoint, Results
 from tailor_rl.bench.report import Extras, figure_svg, render_page, write_report
 from tailor_rl.bench.report.charts import ArmLine, arms_chart, make_axis, row_chart
 from tailor_rl.bench.report.markdown import escape_markdown, markdown
-from tailor_rl.bench.report.tables import figure_tables, points_entry
+from tailor_rl.bench.report.tables import figure_tables, points_entry, threshold_tables
 from tailor_rl.bench.results import as_json, make_results, write_results
 from tailor_rl.bench.study import Study
 from tailor_rl.bench.usage_pooled import PooledTraces, PooledUsage
@@ -379,3 +379,17 @@ def test_markdown_has_the_trends_and_the_styles_of_the_page() -> None:
     assert f"| {escape_markdown(' < '.join(trend.arms))}" in text
     assert "**Styles in use" in text and "**How well styles can be known**" in text
     assert "Styles in use" not in markdown(found)
+
+
+def test_runs_that_reached_a_threshold_are_counted_for_each_unit_where_that_differs() -> None:
+    found = whole()
+    first = found.thresholds[0]
+    whole_count = f"{first.num_reached} of {first.num_runs}"
+    assert str(next(threshold_tables(found)).rows[0][1]) == whole_count
+    fewer = dataclasses.replace(first, num_reached=first.num_reached - 1)
+    table = next(
+        threshold_tables(dataclasses.replace(found, thresholds=(fewer, *found.thresholds[1:])))
+    )
+    assert str(table.rows[0][1]) == "differs"
+    assert f"{fewer.num_reached} of {first.num_runs}" in str(table.rows[0][2])
+    assert whole_count in str(table.rows[0][3])

@@ -198,10 +198,17 @@ def threshold_tables(results: Results) -> Iterator[Table]:
 def _threshold_row(
     found: Sequence[ThresholdTime], arm: str, units: Sequence[str]
 ) -> tuple[Entry, ...]:
-    mine = {t.unit: t for t in found if t.arm == arm}
-    first = mine[units[0]]
-    entries = [amount_entry(mine[u].restricted_mean, mine[u].horizon) for u in units]
-    return (Entry(arm), Entry(f"{first.num_reached} of {first.num_runs}"), *entries)
+    """Horizons are of a unit each: where runs that got there by then differ, each unit says it."""
+    mine = [next(t for t in found if (t.arm, t.unit) == (arm, unit)) for unit in units]
+    counts = [f"{t.num_reached} of {t.num_runs}" for t in mine]
+    entries = [amount_entry(t.restricted_mean, t.horizon) for t in mine]
+    if len(set(counts)) == 1:
+        return (Entry(arm), Entry(counts[0]), *entries)
+    each = (
+        Entry(entry.text, ", ".join(filter(None, (entry.note, count))))
+        for entry, count in zip(entries, counts, strict=True)
+    )
+    return (Entry(arm), Entry("differs"), *each)
 
 
 def _horizon_row(found: Sequence[ThresholdTime], units: Sequence[str]) -> tuple[Entry, ...]:
