@@ -7,6 +7,9 @@ gradient checkpointing, and an attention. The plain gradient is that of one PyTo
 on the whole batch at once, padded on the other side, with the formulas written out
 (tests/learner_reference.py). Given is |ours - plain| / |plain| over all parameters, of Adam's first
 moments after the step, which are a tenth of the clipped gradient.
+
+Named algorithms go the whole way from graded groups through advantages and scores, two steps, and
+are compared with one rank that takes the batch at once (tests/learner_algorithms.py).
 """
 
 from __future__ import annotations
@@ -23,8 +26,10 @@ from typing import Any
 import torch
 
 from learners.group import LearnerGroup
+from tailor_rl.algorithms.algorithm import NAMES
 from tailor_rl.config.learning import RLConfig, SFTConfig
 from tailor_rl.runs.environment import describe_environment
+from tests.learner_algorithms import step_of
 from tests.learner_processes import RankProcesses
 from tests.learner_reference import (
     CUTS,
@@ -50,14 +55,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    rows = asyncio.run(measure())
-    worst = max(value for row in rows for value in row["relative_difference"].values())
+    rows, named = asyncio.run(measure())
+    found = [each["relative_difference"] for each in rows] + list(named.values())
+    worst = max(value for each in found for value in each.values())
     document = {
         "command": "python -m benchmarks.gradient_invariance",
         "environment": describe_environment(),
         "bound": BOUND,
         "worst": worst,
         "cuts": rows,
+        "named_algorithms": named,
     }
     text = json.dumps(document, indent=1)
     print(text)
@@ -68,8 +75,10 @@ def main() -> None:
         raise SystemExit(f"a gradient is {worst:.1e} from the plain one, more than {BOUND:.0e}")
 
 
-async def measure() -> list[dict[str, Any]]:
-    """A row for each cut; all variants of the loss on some of them, for minutes and no hour."""
+async def measure() -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
+    """A row for each cut; all variants of the loss on some of them, for minutes and no hour. Then
+    algorithm -> cut -> relative difference.
+    """
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         student = make_student(Path(folder))
@@ -80,10 +89,23 @@ async def measure() -> list[dict[str, Any]]:
                 rows.append(await measure_cut(processes[cut.ranks], student, cut, some))
             for cut in [each for each in VARIED_CUTS if each not in CUTS]:
                 rows.append(await measure_cut(processes[cut.ranks], student, cut, POLICY))
+            named = {name: await measure_named(name, processes, student) for name in NAMES}
         finally:
             for each in processes.values():
                 each.close()
-    return rows
+    return rows, named
+
+
+async def measure_named(
+    algorithm: str, processes: Mapping[int, RankProcesses], student: Path
+) -> dict[str, float]:
+    whole, *cuts = VARIED_CUTS
+    wanted = await step_of(algorithm, whole, processes[whole.ranks], student)
+    found = {}
+    for cut in cuts:
+        moments = await step_of(algorithm, cut, processes[cut.ranks], student)
+        found[str(cut)] = float(f"{relative_difference(moments, wanted):.2e}")
+    return found
 
 
 async def measure_cut(
