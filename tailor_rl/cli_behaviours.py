@@ -8,6 +8,7 @@ functions.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -95,8 +96,16 @@ def prepare(request: BehavioursRequest) -> PreparedBehaviours:
     )
     check_judge(prepared.config)
     return PreparedBehaviours(
-        prepared, stored_in=prepared.subject.run if request.recipe is None else None
+        prepared, stored_in=_storable(prepared.subject.run) if request.recipe is None else None
     )
+
+
+def _storable(run: Path | None) -> Path | None:
+    """Another user's run can be read and not written to: then the report is in --out alone."""
+    if run is None or os.access(run, os.W_OK | os.X_OK):
+        return run
+    say(f"{run} is not writable: it gets no copy of the report")
+    return None
 
 
 def _start_of_rl(target: str, runs_dir: Path) -> str | None:

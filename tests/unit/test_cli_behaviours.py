@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -150,6 +151,17 @@ def test_what_rl_begins_with_is_examined_and_the_forecast_stays_in_the_run(
     kept = list((here / "runs").glob(f"*/behaviours-{stage}.json"))
     assert len(kept) == stored
     assert all(json.loads(path.read_text()) == found for path in kept)
+
+
+def test_a_run_of_somebody_else_is_examined_and_left_as_it_is(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = here / "runs" / "demo"
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != run and allowed(path, mode))
+    assert reported(request(here))["num_problems"] == 6
+    assert "runs/demo is not writable: it gets no copy of the report" in capsys.readouterr().err
+    assert not list(run.glob("behaviours-*.json"))
 
 
 def test_every_answer_is_kept_with_its_text_and_grade(here: Path) -> None:
