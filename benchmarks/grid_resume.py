@@ -11,18 +11,16 @@ number of every cell but the timings, and the checksums of the weights.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.resume_exactness import RECIPE, RL_STEPS, SFT_STEPS, Family, Kill, compare, reached
+from benchmarks.resume_exactness import RECIPE, RL_STEPS, SFT_STEPS, compare
+from benchmarks.sittings import ROOT, Kill, reached, sit_until
 from tailor_rl.bench.cells import make_cells
 from tailor_rl.bench.study import read_study
 from tailor_rl.runs.environment import describe_environment
@@ -30,7 +28,6 @@ from tailor_rl.runs.files import write_json
 from tailor_rl.seeds import derive_seed
 from tests.tiny import make_student
 
-ROOT = Path(__file__).resolve().parents[1]
 SITTING_S = 1800.0
 STUDY = f"""
 recipe = "{ROOT}/tests/recipes/tiny.toml"
@@ -71,30 +68,12 @@ def drawn_kills(cells: list[str], num: int, *, seed: int) -> list[CellKill]:
 
 def sit(words: list[str], study: Path, *, kill: CellKill | None) -> bool:
     """One sitting of `tailor bench`: to its end, or to the kill. Whether it was killed."""
-    log = study.parent / f"{study.name}.log"
-    with log.open("a", encoding="utf-8") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tailor_rl", "bench", *words, "--plain"],
-            cwd=ROOT,
-            env={**os.environ, "RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    family, deadline = Family(process.pid), time.monotonic() + SITTING_S
-    try:
-        while process.poll() is None and time.monotonic() < deadline:
-            family.look()
-            if kill is not None and reached(study / "cells" / kill.cell, kill.at):
-                break
-            time.sleep(0.02)
-        killed = process.poll() is None
-    finally:
-        family.kill()
-        process.wait()
-    if not killed and process.returncode != 0:
-        raise AssertionError(f"{words} ended with {process.returncode}: see {log}")
-    return killed
+    return sit_until(
+        ["bench", *words, "--plain"],
+        log=study.parent / f"{study.name}.log",
+        until=None if kill is None else lambda: reached(study / "cells" / kill.cell, kill.at),
+        at_most_s=SITTING_S,
+    )
 
 
 def main() -> None:

@@ -13,24 +13,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
+from benchmarks.sittings import ROOT, Kill, reached, sit_until
 from tailor_rl.runs.environment import describe_environment
 from tailor_rl.seeds import derive_seed
 from tailor_rl.summary import read_rows
 from tests.tiny import make_student
 
-ROOT = Path(__file__).resolve().parents[1]
 RUN_S = 400.0  # for one sitting, on a busy machine
 SFT_STEPS, RL_STEPS = 6, 5
 RECIPE = (
@@ -52,14 +48,6 @@ RECIPE = (
     "rl.checkpoint_every=2",
     "evaluation.every=2",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """SIGKILL as soon as this row of metrics.jsonl is there."""
-
-    stage: str
-    step: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,61 +81,16 @@ def command(student: Path, runs: Path, name: str, *overrides: str) -> list[str]:
 def sit(words: list[str], *, run: Path, kill: Kill | None = None) -> str:
     """One sitting of `tailor run WORDS`: to its end, or to the kill. Returns what it printed."""
     log = run.parent / f"{run.name}.log"
-    with log.open("a", encoding="utf-8") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tailor_rl", "run", *words, "--plain"],
-            cwd=ROOT,
-            env={**os.environ, "RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    family = Family(process.pid)
-    deadline = time.monotonic() + RUN_S
-    try:
-        while process.poll() is None and time.monotonic() < deadline:
-            family.look()
-            if kill is not None and reached(run, kill):
-                break
-            time.sleep(0.02)
-        killed = process.poll() is None
-    finally:
-        family.kill()
-        process.wait()
+    killed = sit_until(
+        ["run", *words, "--plain"],
+        log=log,
+        until=None if kill is None else lambda: reached(run, kill),
+        at_most_s=RUN_S,
+    )
     said = log.read_text(encoding="utf-8")
-    if killed != (kill is not None) or (not killed and process.returncode != 0):
-        raise AssertionError(f"{words} ended with {process.returncode}, {kill}:\n{said[-4000:]}")
+    if killed != (kill is not None):
+        raise AssertionError(f"{words} ended, and was to be killed at {kill}:\n{said[-4000:]}")
     return said
-
-
-class Family:
-    """A process and all that it ever started, which a kill leaves orphaned and unknown."""
-
-    def __init__(self, pid: int) -> None:
-        self._known = {pid: psutil.Process(pid)}
-        self._first = self._known[pid]
-
-    def look(self) -> None:
-        try:
-            for child in self._first.children(recursive=True):
-                self._known.setdefault(child.pid, child)
-        except psutil.NoSuchProcess:
-            return
-
-    def kill(self) -> None:
-        """The driver first: it must not see its actors die and write that down."""
-        self.look()
-        for process in self._known.values():
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(list(self._known.values()), timeout=10)
-
-
-def reached(run: Path, kill: Kill) -> bool:
-    rows = read_rows(run / "metrics.jsonl")
-    return any((row["stage"], row["step"]) == (kill.stage, kill.step) for row in rows)
 
 
 def compare(one: Path, other: Path) -> Comparison:

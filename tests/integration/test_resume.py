@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.resume_exactness import RL_STEPS, ROOT, Kill, command, compare, drawn_kills, sit
+from benchmarks.resume_exactness import RL_STEPS, command, compare, drawn_kills, sit
+from benchmarks.sittings import ROOT, Kill
 from tailor_rl.summary import read_rows
 from tests.tiny import make_student
 
