@@ -6,11 +6,11 @@ Knows nothing about Ray: cells are processes, and how many fit at once comes as 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -189,7 +189,7 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
     from tailor_rl.bench.folder import StudyFolder, is_finished
     from tailor_rl.bench.parts import recipe_key
     from tailor_rl.bench.plan import extend_plan
-    from tailor_rl.bench.sharing import is_made
+    from tailor_rl.bench.sharing import is_made, made_parts
     from tailor_rl.bench.version import check_same_version
     from tailor_rl.runs.environment import describe_environment
 
@@ -203,7 +203,8 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
         now = describe_environment() if unfinished else None
         check_same_version(folder.runs(), mixed=request.mixed_versions, now=now)
         finished = sum(map(is_finished, folder.runs()))
-        finished += sum(is_made(cell.config, prepared.donors) for cell in unfinished)
+        known = made_parts(prepared.donors)
+        finished += sum(is_made(cell.config, known) for cell in unfinished)
         recipes = {cell.family: recipe_key(cell.config) for cell in prepared.cells}
         extend_plan(folder.path, prepared.study, recipes, finished=finished)
         # One of each family: a seed needs no more room than another.
@@ -217,7 +218,8 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
             at_once=room,
         )
         try:
-            progress = _work_off(prepared, folder, room, plain=plain)
+            donors = _usable(prepared.donors, now)
+            progress = _work_off(prepared, folder, donors, room, plain=plain)
             _say_failures(progress, folder)
             publish(folder.path, mixed_versions=request.mixed_versions)
         except KeyboardInterrupt as error:
@@ -227,7 +229,9 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
             raise typer.Exit(SOME_FAILED)
 
 
-def _work_off(prepared: Prepared, folder: StudyFolder, room: int, *, plain: bool) -> Progress:
+def _work_off(
+    prepared: Prepared, folder: StudyFolder, donors: Sequence[Path], room: int, *, plain: bool
+) -> Progress:
     from tailor_rl.bench.folder import CELLS
     from tailor_rl.bench.overview import make_overview
     from tailor_rl.bench.process import RunProcess
@@ -242,13 +246,17 @@ def _work_off(prepared: Prepared, folder: StudyFolder, room: int, *, plain: bool
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     with make_overview(folder.path / CELLS, plain=plain) as overview:
-        for line in (f"study folder {folder.path}", *prepared.notes, *_reused(prepared)):
+        for line in (f"study folder {folder.path}", *prepared.notes):
             overview.log(line)
+        if prepared.donors:
+            overview.log(
+                f"{len(donors)} of {len(prepared.donors)} runs to reuse are of this version"
+            )
         queue = Queue(
             prepared.chosen,
             folder,
             start=RunProcess,
-            elsewhere=prepared.donors,
+            elsewhere=donors,
             provenance=provenance,
             overview=overview,
             at_once=room,
@@ -256,16 +264,11 @@ def _work_off(prepared: Prepared, folder: StudyFolder, room: int, *, plain: bool
         return queue.run()
 
 
-def _reused(prepared: Prepared) -> list[str]:
-    """How many runs of the studies to reuse are of this version: of others nothing is taken."""
+def _usable(donors: Sequence[Path], now: Mapping[str, Any] | None) -> list[Path]:
+    """Runs to reuse that are of this version: of others nothing is taken. None: nothing is run."""
     from tailor_rl.bench.version import as_version, version_of
-    from tailor_rl.runs.environment import describe_environment
 
-    if not prepared.donors:
-        return []
-    now = as_version(describe_environment())
-    usable = sum(version_of(donor) == now for donor in prepared.donors)
-    return [f"{usable} of {len(prepared.donors)} runs to reuse are of this version"]
+    return [] if now is None else [run for run in donors if version_of(run) == as_version(now)]
 
 
 def _say_failures(progress: Progress, folder: StudyFolder) -> None:

@@ -16,7 +16,8 @@ from typing import Protocol
 
 from tailor_rl.bench.cells import Cell
 from tailor_rl.bench.folder import StudyFolder
-from tailor_rl.bench.sharing import awaits
+from tailor_rl.bench.parts import makes, wants
+from tailor_rl.bench.sharing import Made, awaits, made_parts
 from tailor_rl.config.load import Provenance
 from tailor_rl.runs.folder import holder
 
@@ -102,6 +103,8 @@ class Queue:
         self._clock = clock
         self._sleep = sleep
         self._jobs: list[Job] = []
+        self._wants = {cell.name: wants(cell.config) for cell in cells}
+        self._makes = {cell.name: makes(cell.config) for cell in cells}
         done = [cell.name for cell in cells if folder.finished(cell)]
         self._waiting = [cell for cell in cells if cell.name not in done]
         self._in_a_row = 0
@@ -139,7 +142,8 @@ class Queue:
 
     def _fill(self) -> None:
         while len(self._jobs) < self.progress.at_once and self._in_a_row < HOPELESS:
-            cell = next((cell for cell in self._waiting if self._ready(cell)), None)
+            made = made_parts(self._donors())
+            cell = next((cell for cell in self._waiting if self._ready(cell, made)), None)
             if cell is None:
                 return
             self._waiting.remove(cell)
@@ -158,14 +162,14 @@ class Queue:
         self._overview.log(f"in use by other processes, and left alone: {names}")
         return True
 
-    def _ready(self, cell: Cell) -> bool:
+    def _ready(self, cell: Cell, made: Made) -> bool:
         """Not while another process has it, nor while another cell is to make a part of it."""
         path = self._folder.cell(cell.name)
         if path.is_dir():
             return holder(path) is None
-        busy = [job.cell.config for job in self._jobs]
-        others = [other.config for other in self._waiting if other is not cell]
-        return not awaits(cell.config, busy, others, self._donors())
+        busy = (self._makes[job.cell.name] for job in self._jobs)
+        others = (self._makes[other.name] for other in self._waiting if other is not cell)
+        return not awaits(self._wants[cell.name], busy, others, made)
 
     def _donors(self) -> list[Path]:
         return [*self._folder.runs(), *self._elsewhere]

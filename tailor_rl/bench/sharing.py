@@ -11,11 +11,11 @@ import functools
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tailor_rl.bench.parts import is_finished_part, makes, wants
+from tailor_rl.bench.parts import is_finished_part, keys_of, makes, wants
 from tailor_rl.bench.version import inputs_of, version_of
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.initialisations.re_distill import FIRST_RUN
@@ -26,6 +26,9 @@ from tailor_rl.runs.ledger import LOST, read_ledger
 from tailor_rl.summary import read_rows
 
 SHARED_FROM = "shared_from"
+
+Keys = Mapping[str, str]  # part -> key
+Made = Mapping[tuple[str, str], Path]  # (part, key) -> the first run that has finished it
 
 _EXAMINED = ("evaluate_base", "evaluate_sft", "evaluate_rl")
 _LATER = (*_EXAMINED, "sft", "rl")  # than the set, or beside it
@@ -65,7 +68,8 @@ def share(cfg: RunConfig, folder: Path, donors: Sequence[Path]) -> dict[str, str
 
     Only of runs of the same version. Nothing in a donor changes.
     """
-    found = _donors(cfg, [donor for donor in donors if can_give(donor, folder)])
+    made = made_parts(donor for donor in donors if can_give(donor, folder))
+    found = {part[0]: made[part] for part in wants(cfg).items() if part in made}
     if (whole := found.pop("whole", None)) is not None:
         _take_whole(folder, whole)
         _sync(folder)
@@ -86,40 +90,36 @@ def can_give(donor: Path, folder: Path) -> bool:
     return version_of(donor) == version_of(folder) and not changed
 
 
-def _donors(cfg: RunConfig, able: Sequence[Path]) -> dict[str, Path]:
-    """Part -> a run that has it, of the parts that one has."""
-    found = {name: _donor(name, key, able) for name, key in wants(cfg).items()}
-    return {name: donor for name, donor in found.items() if donor is not None}
-
-
-def is_made(cfg: RunConfig, donors: Sequence[Path]) -> bool:
-    """Whether one of `donors` is this very run, finished."""
-    return "whole" in _donors(cfg, donors)
-
-
-def awaits(
-    cfg: RunConfig, busy: Sequence[RunConfig], waiting: Sequence[RunConfig], donors: Sequence[Path]
-) -> bool:
-    """Whether a run of this recipe had better wait: for a part that one of the runs in `busy` is
-    about to make, or for a first run, which is all that one of those in `waiting` will be.
-    """
-    found = set(_donors(cfg, donors))
-    if "whole" in found:
-        return False
-    keys = wants(cfg)
-    missing = {name: key for name, key in keys.items() if name not in found and name != "whole"}
-    if "set" in found:
-        missing = {name: key for name, key in missing.items() if name == "sft"}
-    made = [makes(other) for other in busy]
-    made += [{"first_run": makes(other).get("first_run", "")} for other in waiting]
-    return any(each.get(name) == key for each in made for name, key in missing.items())
-
-
-def _donor(name: str, key: str, donors: Sequence[Path]) -> Path | None:
+def made_parts(donors: Iterable[Path]) -> Made:
+    """What these runs have finished."""
+    found: dict[tuple[str, str], Path] = {}
     for donor in donors:
-        if is_finished_part(name, read_stages(donor)) and _made_by(donor).get(name) == key:
-            return donor
-    return None
+        stages = read_stages(donor)
+        for part in _made_by(donor).items():
+            if is_finished_part(part[0], stages):
+                found.setdefault(part, donor)
+    return found
+
+
+def is_made(cfg: RunConfig, made: Made) -> bool:
+    """Whether one of the runs is this very one, finished."""
+    return ("whole", keys_of(cfg)["whole"]) in made
+
+
+def awaits(wanted: Keys, busy: Iterable[Keys], waiting: Iterable[Keys], made: Made) -> bool:
+    """Whether a run that `wants` this had better wait: for a part that is not made yet and that one
+    of those in `busy` is about to make, or for a first run, which is all that one of those in
+    `waiting` will be. Of those two: what they make (parts.py).
+    """
+    missing = {part for part in wanted.items() if part not in made}
+    if ("whole", wanted["whole"]) not in missing:
+        return False
+    if ("set", wanted.get("set", "")) in made:
+        missing = {part for part in missing if part[0] == "sft"}
+    missing.discard(("whole", wanted["whole"]))
+    coming = {part for keys in busy for part in keys.items()}
+    coming |= {("first_run", keys["first_run"]) for keys in waiting if "first_run" in keys}
+    return bool(missing & coming)
 
 
 @functools.cache

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tailor_rl.bench.parts import keys_of
-from tailor_rl.bench.sharing import SHARED_FROM, awaits, share, shared_parts
+from tailor_rl.bench.parts import keys_of, makes, wants
+from tailor_rl.bench.sharing import SHARED_FROM, awaits, made_parts, share, shared_parts
 from tailor_rl.config.load import Provenance, ResolvedConfig
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.kit import Kit
@@ -264,18 +265,33 @@ def test_a_set_that_trains_on_the_way_depends_on_the_training(tmp_path: Path) ->
         assert keys_of(first)["set"] != keys_of(changed(first, **change))["set"]
 
 
+def waits(
+    cfg: RunConfig,
+    *,
+    busy: Sequence[RunConfig] = (),
+    waiting: Sequence[RunConfig] = (),
+    donors: Sequence[Path] = (),
+) -> bool:
+    return awaits(wants(cfg), map(makes, busy), map(makes, waiting), made_parts(donors))
+
+
 def test_a_cell_waits_for_a_running_one_that_is_about_to_make_what_it_needs(
     tmp_path: Path,
 ) -> None:
     dapo, grpo = make_config(), changed(make_config(), rl=GRPO)
     ruled, distilled = (make_config(initialisation=name) for name in ("rule_based", "re_distill"))
-    assert awaits(grpo, [dapo], [], [])
-    assert not awaits(grpo, [], [dapo], [])  # one of the two has to begin
-    assert awaits(distilled, [], [ruled], [])  # this one's first run is all that the other is
-    assert not awaits(distilled, [], [grpo], [])
+    assert waits(grpo, busy=[dapo])
+    assert not waits(grpo, waiting=[dapo])  # one of the two has to begin
+    assert waits(distilled, waiting=[ruled])  # this one's first run is all that the other is
+    assert not waits(distilled, waiting=[grpo])
+    bare = make_config(initialisation="none")
+    assert waits(bare, busy=[dapo])  # for the student's evaluation
     runs = Runs(tmp_path)
     runs.make("dapo", dapo)
-    assert not awaits(grpo, [dapo], [], [tmp_path / "dapo"])
+    assert not waits(grpo, busy=[dapo], donors=[tmp_path / "dapo"])
+    assert not waits(bare, busy=[dapo], donors=[tmp_path / "dapo"])
+    policy = changed(dapo, sft={"epochs": 3})
+    assert waits(changed(policy, rl=GRPO), busy=[policy], donors=[tmp_path / "dapo"])
 
 
 def test_what_a_grid_saves_is_counted_as_it_is_shared() -> None:
