@@ -221,6 +221,7 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
             donors = _usable(prepared.donors, now)
             progress = _work_off(prepared, folder, donors, room, plain=plain)
             _say_failures(progress, folder)
+            say("making the report")
             publish(folder.path, mixed_versions=request.mixed_versions)
         except KeyboardInterrupt as error:
             say(f"stopped; the same command goes on, `tailor report {folder.path}` shows the rest")

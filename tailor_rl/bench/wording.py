@@ -65,7 +65,8 @@ def setting_label(setting: str, num_settings: int) -> str:
 
 
 def share_text(value: float | None) -> str:
-    return NONE if value is None else f"{100 * value:.1f} %"
+    """Example: "15.2 %"; a gain may be below 0."""
+    return NONE if value is None else f"{100 * value:.1f} %".replace("-", "\N{MINUS SIGN}")
 
 
 def points_text(value: float) -> str:

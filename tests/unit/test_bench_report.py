@@ -24,6 +24,7 @@ from tailor_rl.bench.report.tables import figure_tables, points_entry, threshold
 from tailor_rl.bench.results import as_json, make_results, write_results
 from tailor_rl.bench.study import Study
 from tailor_rl.bench.usage_pooled import PooledTraces, PooledUsage
+from tailor_rl.bench.wording import share_text
 from tests.bench_examples import (
     asked_of,
     example_cells,
@@ -393,3 +394,7 @@ def test_runs_that_reached_a_threshold_are_counted_for_each_unit_where_that_diff
     assert str(table.rows[0][1]) == "differs"
     assert f"{fewer.num_reached} of {first.num_runs}" in str(table.rows[0][2])
     assert whole_count in str(table.rows[0][3])
+
+
+def test_a_loss_has_a_typographic_minus_sign_as_differences_have() -> None:
+    assert share_text(-0.011) == "\N{MINUS SIGN}1.1 %"
