@@ -71,7 +71,11 @@ def main() -> None:
                     results = in_ranks(measure, ranks, str(folder), stage, todo, *settings)
                     for (kind, data), cell in zip(todo, results[0], strict=True):
                         name = f"{student}/{ranks}/{stage}/{kind}/{data}"
-                        cells[name] = cell
+                        cells[name] = {
+                            "sequences": args.sequences,
+                            "rounds": args.rounds,
+                            **cell,
+                        }
                         print(f"{name:28} {cell['ratio']:.2f}x", flush=True)
                     _write(args, cells)
 
@@ -270,8 +274,7 @@ class PlainLearner:
 def _write(args: argparse.Namespace, cells: dict[str, Any]) -> None:
     document = {
         "command": "OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 python -m benchmarks.learner_throughput "
-        f"--sequences {args.sequences} --micro-batch-tokens {args.micro_batch_tokens} "
-        f"--rounds {args.rounds} --out {args.out}",
+        f"--out {args.out}; larger students with fewer --sequences and --rounds, as each cell says",
         "environment": describe_environment(),
         "students": STUDENTS,
         "cells": cells,
@@ -282,17 +285,19 @@ def _write(args: argparse.Namespace, cells: dict[str, Any]) -> None:
 
 
 def table(cells: dict[str, Any]) -> str:
+    head = ("student", "ranks", "ZeRO", "stage", "data", "sequences", "padding", "ours", "plain",
+            "ratio", "by work")  # fmt: skip
     lines = [
         "# Tokens a second of the learner's step against a plain PyTorch loop",
         "",
         "Made by `benchmarks/learner_throughput.py`, where it says what the plain loop is.",
         "",
-        "| student | ranks | ZeRO | stage | data | padding | ours | plain | ratio | by work |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(head)} |",
+        f"|{'---|' * len(head)}",
     ]
     for name, cell in cells.items():
         figures = f"{cell['ours_tokens_per_s']:,} | {cell['plain_tokens_per_s']:,}"
-        columns = " | ".join(name.split("/"))
+        columns = " | ".join([*name.split("/"), str(cell["sequences"])])
         ratios = f"{cell['ratio']:.2f} | {cell['cpu_ratio']:.2f}"
         lines.append(f"| {columns} | {cell['padding']:.0%} | {figures} | {ratios} |")
     return "\n".join(lines) + "\n"
