@@ -13,7 +13,14 @@ import numpy as np
 from scipy import stats
 
 from tailor_rl.bench.accounts import Cells
-from tailor_rl.bench.estimates import Band, Estimate, aggregate, curve_band, performance_profile
+from tailor_rl.bench.estimates import (
+    Band,
+    Estimate,
+    aggregate,
+    bounded,
+    curve_band,
+    performance_profile,
+)
 from tailor_rl.bench.figures import SPENT, CellFigures, Measured
 from tailor_rl.bench.findings import BandCurve, BandPoint, FinalFigure, Profile, TrainingCurve
 from tailor_rl.bench.paired import student_mean
@@ -110,7 +117,7 @@ def make_figures(
                 iqm = aggregate(runs, "iqm", seed=seed, num_resamples=num_resamples)
                 mean = mean_of(scores)
                 assert mean is not None, (label, arm, name)
-                mean = mean if name.startswith("gain ") else _as_share(mean)
+                mean = mean if name.startswith("gain ") else bounded(mean, high=1.0)
                 yield FinalFigure(label, arm, name, mean, iqm)
 
 
@@ -136,13 +143,6 @@ def mean_of(scores: Scores) -> Estimate | None:
         return None
     values = {setting: np.array(list(runs.values())) for setting, runs in scores.items()}
     return student_mean(values, scale=1.0).estimate
-
-
-def _as_share(mean: Estimate) -> Estimate:
-    """Student's interval knows no bounds; a share lies between 0 and 1."""
-    if mean.low is None or mean.high is None:
-        return mean
-    return replace(mean, low=max(mean.low, 0.0), high=min(mean.high, 1.0))
 
 
 def is_counted(cells: Sequence[CellFigures], unit: str) -> bool:

@@ -17,8 +17,9 @@ they say at any number of seeds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -57,6 +58,13 @@ class Estimate:
         if self.fewest > 1:
             return "the same on every seed, no error bar"
         return f"one run{'' if self.num_runs == 1 else ' in a setting'}, no error bar"
+
+
+def bounded(mean: Estimate, *, low: float = 0.0, high: float = math.inf) -> Estimate:
+    """Student's interval knows no bounds; a share lies between 0 and 1, a count above 0."""
+    if mean.low is None or mean.high is None:
+        return mean
+    return replace(mean, low=max(mean.low, low), high=min(mean.high, high))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tailor_rl.bench.estimates import Estimate
+from tailor_rl.bench.estimates import Estimate, bounded
 from tailor_rl.bench.paired import student_mean
 from tailor_rl.bench.traces import TraceUsage
 from tailor_rl.bench.usage import Usage
@@ -68,10 +68,10 @@ def pool_usage(usages: Sequence[Usage]) -> PooledUsage:
     changed = [usage for usage in usages if usage.changes]
     return PooledUsage(
         num_runs=len(usages),
-        num_styles=_mean(usage.quality.num_styles for usage in usages),
-        style_accuracy=_mean(usage.quality.style_accuracy for usage in usages),
-        style_chance=_mean(usage.quality.style_chance for usage in usages),
-        power=_mean(usage.quality.power for usage in usages),
+        num_styles=_amount(usage.quality.num_styles for usage in usages),
+        style_accuracy=_share(usage.quality.style_accuracy for usage in usages),
+        style_chance=_share(usage.quality.style_chance for usage in usages),
+        power=_share(usage.quality.power for usage in usages),
         floor=floor,
         examples=_pooled([usage.examples for usage in usages]),
         base=_pooled([usage.base for usage in usages]),
@@ -80,9 +80,9 @@ def pool_usage(usages: Sequence[Usage]) -> PooledUsage:
             for step in steps
             if (pooled := _pooled([_at(usage, step) for usage in usages])) is not None
         ),
-        grew=_known(_count(usage, "grew") for usage in changed),
-        fell=_known(_count(usage, "fell") for usage in changed),
-        died=_known(_count(usage, "died") for usage in changed),
+        grew=_known((_count(usage, "grew") for usage in changed), _amount),
+        fell=_known((_count(usage, "fell") for usage in changed), _amount),
+        died=_known((_count(usage, "died") for usage in changed), _amount),
         effective_change=_known(_over_rl(usage, lambda seen: seen.effective) for usage in usages),
         combined_change=_known(_over_rl(usage, _combined) for usage in usages),
         excess=_known(usage.excess.value if usage.excess else None for usage in usages),
@@ -116,23 +116,33 @@ def _pooled(several: Iterable[TraceUsage | None]) -> PooledTraces | None:
     return PooledTraces(
         label=seen[0].label,
         step=seen[0].step,
-        effective=_known(each.effective for each in seen),
-        effective_expected=_known(each.effective_expected for each in seen),
-        combined=_known(map(_combined, seen)),
-        clear=_mean(each.clear.value for each in seen),
-        unclear=_mean(each.unclear.value for each in seen),
-        other=_mean(each.other.value for each in seen),
-        accuracy=_mean(each.accuracy.value for each in seen),
-        mean_words=_mean(each.mean_words for each in seen),
-        habits={habit: _mean(each.habits[habit] for each in seen) for habit in HABITS},
+        effective=_known((each.effective for each in seen), _amount),
+        effective_expected=_known((each.effective_expected for each in seen), _amount),
+        combined=_known(map(_combined, seen), _share),
+        clear=_share(each.clear.value for each in seen),
+        unclear=_share(each.unclear.value for each in seen),
+        other=_share(each.other.value for each in seen),
+        accuracy=_share(each.accuracy.value for each in seen),
+        mean_words=_amount(each.mean_words for each in seen),
+        habits={habit: _amount(each.habits[habit] for each in seen) for habit in HABITS},
     )
 
 
-def _known(values: Iterable[float | None]) -> Estimate | None:
+def _known(
+    values: Iterable[float | None], pool: Callable[[Iterable[float]], Estimate] | None = None
+) -> Estimate | None:
     """Over the runs that have a value; None where none has."""
     known = [value for value in values if value is not None]
-    return _mean(known) if known else None
+    return (pool or _mean)(known) if known else None
 
 
 def _mean(values: Iterable[float]) -> Estimate:
     return student_mean({"": list(values)}).estimate
+
+
+def _share(values: Iterable[float]) -> Estimate:
+    return bounded(_mean(values), high=1.0)
+
+
+def _amount(values: Iterable[float]) -> Estimate:
+    return bounded(_mean(values))

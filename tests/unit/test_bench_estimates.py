@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import product
 
 import numpy as np
@@ -14,6 +15,7 @@ from tailor_rl.bench.estimates import (
     Estimate,
     StatisticName,
     aggregate,
+    bounded,
     common_grid,
     curve_band,
     improvement,
@@ -270,3 +272,11 @@ def test_curves_that_cannot_be_compared_are_refused() -> None:
         common_grid([[(0, 0.1)], []])
     with pytest.raises(ValueError, match="'b'"):
         curve_band({"a": [[(0, 0.1)]], "b": []}, seed=0)
+
+
+def test_an_interval_of_a_share_ends_where_shares_do() -> None:
+    wide = Estimate(0.9, 0.7, 1.1, num_runs=3, fewest=3)
+    assert bounded(wide, high=1.0) == dataclasses.replace(wide, high=1.0)
+    assert bounded(dataclasses.replace(wide, low=-0.2)).low == 0.0
+    single = Estimate(0.9, None, None, num_runs=1, fewest=1)
+    assert bounded(single, high=1.0) == single

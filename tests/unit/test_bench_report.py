@@ -398,3 +398,11 @@ def test_runs_that_reached_a_threshold_are_counted_for_each_unit_where_that_diff
 
 def test_a_loss_has_a_typographic_minus_sign_as_differences_have() -> None:
     assert share_text(-0.011) == "\N{MINUS SIGN}1.1 %"
+
+
+@pytest.mark.parametrize(("num_arms", "folded"), [(3, False), (6, True)])
+def test_many_pairs_that_nobody_planned_are_folded_away(num_arms: int, folded: bool) -> None:
+    study = example_study(num_arms=num_arms, num_seeds=3, tasks=(), comparisons=[], trends=[])
+    html = render_page(results_of(study), Extras())
+    assert "Not planned: every other pair" in html
+    assert ("<details><summary>Not planned" in html) == folded
