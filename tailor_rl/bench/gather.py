@@ -5,8 +5,11 @@ gathered.json is enough to make results and report again where the runs themselv
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from tailor_rl.runs.files import explaining_disk_errors, write_atomic
 from tailor_rl.runs.folder import read_outcome, read_run_config
 from tailor_rl.summary import read_object, read_rows
 
+RUNS_A_PROCESS = 4  # that make starting one worth while
 NUM_TRACES = 3  # problems of a split whose answers are shown side by side
 
 
@@ -151,14 +155,28 @@ def _usage(study: Path, done: Sequence[Place]) -> dict[str, dict[str, PooledUsag
     has some, in the same setting and seed.
     """
     found: dict[str, dict[str, list[Usage]]] = {}
-    for cell in done:
-        usage = make_usage(_run(study, cell), reference=_reference(study, cell, done))
+    jobs = [(_run(study, cell), _reference(study, cell, done)) for cell in done]
+    for cell, usage in zip(done, _make_usages(jobs), strict=True):
         if usage is not None:
             found.setdefault(cell.setting, {}).setdefault(cell.arm, []).append(usage)
     return {
         setting: {arm: pool_usage(usages) for arm, usages in arms.items()}
         for setting, arms in found.items()
     }
+
+
+def _make_usages(jobs: Sequence[tuple[Path, Path | None]]) -> list[Usage | None]:
+    """Of pairs of a run and its reference. Seconds a run: many are shared out to processes."""
+    workers = min(len(os.sched_getaffinity(0)), len(jobs) // RUNS_A_PROCESS)
+    if workers < 2:
+        return [make_usage(run, reference=reference) for run, reference in jobs]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        runs, references = zip(*jobs, strict=True)
+        return list(pool.map(_make_usage, runs, references))
+
+
+def _make_usage(run: Path, reference: Path | None) -> Usage | None:
+    return make_usage(run, reference=reference)
 
 
 def _reference(study: Path, cell: Place, done: Sequence[Place]) -> Path | None:
