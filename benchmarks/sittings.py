@@ -49,6 +49,7 @@ def sit_until(
             killed = until is not None and until()
             late = time.monotonic() > deadline
             time.sleep(0.02)
+        killed = killed and process.poll() is None  # else it ended by itself just then
     finally:
         family.kill()
         process.wait()

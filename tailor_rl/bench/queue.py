@@ -141,7 +141,8 @@ class Queue:
             self._overview.ended(job.cell, code, seconds, self.progress)
 
     def _fill(self) -> None:
-        while len(self._jobs) < self.progress.at_once and self._in_a_row < HOPELESS:
+        free = self.progress.at_once
+        while self._waiting and len(self._jobs) < free and self._in_a_row < HOPELESS:
             made = made_parts(self._donors())
             cell = next((cell for cell in self._waiting if self._ready(cell, made)), None)
             if cell is None:
