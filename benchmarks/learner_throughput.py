@@ -67,10 +67,11 @@ def main() -> None:
                 todo = [each for each, name in names.items() if name not in cells]
                 if not todo:
                     continue
+                commit = describe_environment()["git"]["commit"]
                 settings = (args.sequences, args.micro_batch_tokens, args.rounds)
                 results = in_ranks(measure, ranks, str(folder), stage, todo, *settings)
                 for each, cell in zip(todo, results[0], strict=True):
-                    cells[names[each]] = {"rounds": args.rounds, **cell}
+                    cells[names[each]] = {"commit": commit, "rounds": args.rounds, **cell}
                     print(f"{names[each]:28} {cell['ratio']:.2f}x", flush=True)
                 _write(args, cells)
 

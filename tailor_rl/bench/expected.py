@@ -37,20 +37,18 @@ def grid_cost(cells: Sequence[Cell], forecasts: Mapping[str, Forecast]) -> GridC
 def _left(whole: Forecast, parts: Collection[str]) -> tuple[int, int, tuple[int, int]]:
     """Rollouts, SFT steps and teacher requests of a run that begins with these parts."""
     rollouts, steps, requests = whole.rollouts, whole.sft_steps, whole.teacher_requests
-    has_set = "set" in parts
     if "base" in parts:
         rollouts -= whole.examination_rollouts
-    if has_set or "first_run" in parts:
-        rollouts -= whole.first_rl_rollouts + whole.first_validation_rollouts
-        requests = (0, 0)
-    if has_set or "first_run" in parts or "attempts" in parts:
+    if "attempts" in parts or "set" in parts or "first_run" in parts:
         rollouts -= whole.attempt_rollouts
-    if has_set:
-        rollouts -= whole.sampled_rollouts
-    elif "candidates" in parts:
+    if "candidates" in parts:
         requests = whole.demonstration_requests
-    if has_set or "first_run" in parts:
+    if "set" in parts or "first_run" in parts:
+        rollouts -= whole.first_rl_rollouts + whole.first_validation_rollouts
         steps -= whole.making_sft_steps
+        requests = (0, 0)
+    if "set" in parts:
+        rollouts -= whole.sampled_rollouts
     if "sft" in parts:
         rollouts -= whole.examination_rollouts
         steps = 0

@@ -6,6 +6,7 @@ gathered.json is enough to make results and report again where the runs themselv
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -169,13 +170,19 @@ def _make_usages(jobs: Sequence[tuple[Path, Path | None]]) -> list[Usage | None]
     """Of pairs of a run and its reference. Seconds a run: many are shared out to processes."""
     workers = min(len(os.sched_getaffinity(0)), len(jobs) // RUNS_A_PROCESS)
     if workers < 2:
-        return [make_usage(run, reference=reference) for run, reference in jobs]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        runs, references = zip(*jobs, strict=True)
-        return list(pool.map(_make_usage, runs, references))
+        return list(map(_make_usage, jobs))
+    # Ctrl-C is for the first process alone: the others would each print where it met them.
+    with ProcessPoolExecutor(
+        workers,
+        mp_context=get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    ) as pool:
+        return list(pool.map(_make_usage, jobs))
 
 
-def _make_usage(run: Path, reference: Path | None) -> Usage | None:
+def _make_usage(job: tuple[Path, Path | None]) -> Usage | None:
+    run, reference = job
     return make_usage(run, reference=reference)
 
 

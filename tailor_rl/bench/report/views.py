@@ -39,6 +39,7 @@ from tailor_rl.bench.wording import (
 from tailor_rl.printable import one_line
 from tailor_rl.report.curves import share
 
+FEW_PAIRS = 12  # that nobody planned: more of them would bury what comes after
 PLANNED_LABELS = {
     "planned": "Planned before any run",
     "added": "Added after runs had begun",
@@ -67,11 +68,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A table of intervals and the axis under it."""
+    """A table of intervals and the axis under it; `folded` ones open at a click."""
 
     title: str
     rows: tuple[Row, ...]
     axis: Markup
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,13 @@ def forest(results: Results) -> Iterator[Rows]:
     differences = [each.difference for each in shown if each.difference is not None]
     axis = make_axis(differences, also=[end for each in shown for end in each.published or ()])
     bottom = axis_chart(axis, points_tick, "difference in points, 95 % interval")
+    open_already = False
     for planned, label in PLANNED_LABELS.items():
         rows = [_forest_row(each, axis, results) for each in shown if each.planned == planned]
         if rows:
-            yield Rows(label, tuple(rows), bottom)
+            many = planned == "not planned" and len(rows) > FEW_PAIRS
+            yield Rows(label, tuple(rows), bottom, folded=open_already or many)
+            open_already = True
 
 
 def points_tick(value: float) -> str:
