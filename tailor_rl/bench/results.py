@@ -1,6 +1,7 @@
 """From the figures of a study's cells to all that its report says: results.json.
 
-    cells -> per arm (arm_figures, races, accounts) -> between arms (comparing, verdicts) -> Results
+    cells -> per arm (arm_figures, races, accounts) -> between arms (comparing, verdicts)
+          -> what limits them (notes) -> Results
 
 Knows nothing about run folders, and nothing about how anything is shown.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,6 @@ from tailor_rl.bench.accounts import (
     make_matched,
 )
 from tailor_rl.bench.arm_figures import (
-    common_settings,
-    last_steps,
     make_curves,
     make_figures,
     make_profiles,
@@ -34,11 +33,11 @@ from tailor_rl.bench.arm_figures import (
 )
 from tailor_rl.bench.comparing import Promises, make_comparisons
 from tailor_rl.bench.figures import CellFigures
-from tailor_rl.bench.findings import Compared, Missing, Results, ThresholdTime, Trended
+from tailor_rl.bench.findings import Compared, Results, Trended
+from tailor_rl.bench.notes import make_notes
 from tailor_rl.bench.races import make_thresholds
 from tailor_rl.bench.study import Study, settings_of
 from tailor_rl.bench.verdicts import make_claims
-from tailor_rl.bench.wording import listed, plural, seeds_named
 from tailor_rl.errors import ConfigError
 from tailor_rl.runs.files import explaining_disk_errors, write_atomic
 
@@ -94,11 +93,10 @@ def make_results(
         num_cells=len(ordered),
         commits=tuple(sorted({cell.commit for cell in cells})),
         versions=_common_versions(cells),
-        notes=(
-            *(f"Versions are mixed, {each}" for each in mixed),
-            *_late_recipes(promises),
-            *_notes(study, grouped, compared, times, missing),
-            *_shared_machine(at_once),
+        notes=tuple(
+            make_notes(
+                study, promises, grouped, compared, times, missing, mixed=mixed, at_once=at_once
+            )
         ),
         missing=tuple(missing),
         plan=tuple(plan),
@@ -146,84 +144,6 @@ def _common_versions(cells: Sequence[CellFigures]) -> dict[str, str]:
         for package, version in cell.versions.items():
             found.setdefault(package, set()).add(version)
     return {package: ", ".join(sorted(versions)) for package, versions in found.items()}
-
-
-def _late_recipes(promises: Promises) -> Iterator[str]:
-    for name, finished in promises.late_recipes().items():
-        yield f"The recipe of {name} was changed when {plural(finished, 'cell')} had finished"
-
-
-def _notes(
-    study: Study,
-    grouped: Cells,
-    compared: Sequence[Compared],
-    times: Sequence[ThresholdTime],
-    missing: Sequence[Missing],
-) -> Iterator[str]:
-    """What cannot be said, and why; each a sentence without full stop."""
-    if not grouped:
-        yield "No cell has finished, so there is nothing to say yet"
-        return
-    if missing:
-        few = "1 cell of the grid has" if len(missing) == 1 else f"{len(missing)} cells have"
-        yield f"{few} no figures: what is said rests on the others, and may change"
-    cells = [cell for runs in grouped.values() for cell in runs]
-    if len({cell.seed for cell in cells}) == 1:
-        yield f"There is one seed ({cells[0].seed}): no figure has an error bar over seeds"
-    if not (study.comparisons or study.trends):
-        pairs = ": pairs of arms are shown to look at, not to conclude from" if compared else ""
-        yield f"No comparison was planned{pairs}"
-    if not any("ood" in name for cell in cells for name in cell.figures):
-        yield "No problems out of distribution were measured"
-    if not study.thresholds:
-        yield "No threshold was named, so nothing is said of what it takes to reach one"
-    yield from _never_reached(grouped, times)
-    yield from _unequal_curves(cells)
-    bare = [cell.cell for cell in cells if not cell.curve]
-    if bare:
-        yield f"{plural(len(bare), 'run')} without validation in RL: {listed(bare)}"
-    arms = {arm for _, arm in grouped}
-    settings = {setting for setting, _ in grouped}
-    common = common_settings(grouped, list(settings))
-    if len(arms) > 1 and len(common) < len(settings):
-        odd = listed(sorted(settings - set(common)))
-        yield f"Not every arm has a run in {odd}: means over settings leave it out"
-    later = sorted({seed for each in compared for seed in each.added_seeds})
-    if later:
-        yield f"Runs of {seeds_named(later)} were added after others had been seen"
-    if len({cell.commit for cell in cells}) > 1:
-        yield "The runs are of several commits"
-
-
-def _unequal_curves(cells: Sequence[CellFigures]) -> Iterator[str]:
-    for setting, steps in last_steps(cells).items():
-        if len(steps) > 1:
-            where = f" in {setting}" if setting else ""
-            until = listed([str(step) for step in sorted(steps)])
-            yield (
-                f"Runs{where} were validated up to different steps ({until}): areas under the "
-                f"curve are of the first {min(steps)}"
-            )
-
-
-def _shared_machine(at_once: int) -> Iterator[str]:
-    if at_once > 1:
-        yield f"Up to {at_once} runs went on side by side: on shared cores, seconds say little"
-
-
-def _never_reached(grouped: Cells, times: Sequence[ThresholdTime]) -> Iterator[str]:
-    several = len({setting for setting, _ in grouped}) > 1
-    for threshold in dict.fromkeys(t.threshold for t in times):
-        arms = [
-            f"{t.arm} ({t.setting})" if several else t.arm
-            for t in times
-            if (t.threshold, t.unit, t.total, t.num_reached) == (threshold, "step", False, 0)
-        ]
-        if arms:
-            yield (
-                f"No run of {listed(arms)} reached {100 * threshold:g} %: restricted means are the "
-                "horizon there, which is a lower bound"
-            )
 
 
 def as_json(results: Results) -> dict[str, Any]:

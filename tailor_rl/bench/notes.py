@@ -1,0 +1,116 @@
+"""What a reader of a study has to know before believing it; each a sentence without full stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tailor_rl.bench.accounts import Cells
+from tailor_rl.bench.arm_figures import common_settings, last_steps
+from tailor_rl.bench.comparing import Promises
+from tailor_rl.bench.figures import CellFigures
+from tailor_rl.bench.findings import Compared, Missing, ThresholdTime
+from tailor_rl.bench.study import Study
+from tailor_rl.bench.wording import listed, plural, seeds_named
+
+
+def make_notes(
+    study: Study,
+    promises: Promises,
+    grouped: Cells,
+    compared: Sequence[Compared],
+    times: Sequence[ThresholdTime],
+    missing: Sequence[Missing],
+    *,
+    mixed: Sequence[str],
+    at_once: int,
+) -> Iterator[str]:
+    """What cannot be said and why, in the order of how much it matters.
+
+    Args:
+        mixed: in what the versions of the runs differ, where that was allowed.
+        at_once: how many runs went on side by side.
+    """
+    for each in mixed:
+        yield f"Versions are mixed, {each}"
+    yield from _late_recipes(promises)
+    if not grouped:
+        yield "No cell has finished, so there is nothing to say yet"
+    else:
+        cells = [cell for runs in grouped.values() for cell in runs]
+        yield from _what_is_missing(cells, missing)
+        yield from _what_was_not_asked(study, compared, cells)
+        yield from _never_reached(grouped, times)
+        yield from _unequal_curves(cells)
+        yield from _unequal_runs(grouped, compared, cells)
+    if at_once > 1:
+        yield f"Up to {at_once} runs went on side by side: on shared cores, seconds say little"
+
+
+def _late_recipes(promises: Promises) -> Iterator[str]:
+    for name, finished in promises.late_recipes().items():
+        yield f"The recipe of {name} was changed when {plural(finished, 'cell')} had finished"
+
+
+def _what_is_missing(cells: Sequence[CellFigures], missing: Sequence[Missing]) -> Iterator[str]:
+    if missing:
+        few = "1 cell of the grid has" if len(missing) == 1 else f"{len(missing)} cells have"
+        yield f"{few} no figures: what is said rests on the others, and may change"
+    if len({cell.seed for cell in cells}) == 1:
+        yield f"There is one seed ({cells[0].seed}): no figure has an error bar over seeds"
+
+
+def _what_was_not_asked(
+    study: Study, compared: Sequence[Compared], cells: Sequence[CellFigures]
+) -> Iterator[str]:
+    if not (study.comparisons or study.trends):
+        pairs = ": pairs of arms are shown to look at, not to conclude from" if compared else ""
+        yield f"No comparison was planned{pairs}"
+    if not any("ood" in name for cell in cells for name in cell.figures):
+        yield "No problems out of distribution were measured"
+    if not study.thresholds:
+        yield "No threshold was named, so nothing is said of what it takes to reach one"
+
+
+def _never_reached(grouped: Cells, times: Sequence[ThresholdTime]) -> Iterator[str]:
+    several = len({setting for setting, _ in grouped}) > 1
+    for threshold in dict.fromkeys(t.threshold for t in times):
+        arms = [
+            f"{t.arm} ({t.setting})" if several else t.arm
+            for t in times
+            if (t.threshold, t.unit, t.total, t.num_reached) == (threshold, "step", False, 0)
+        ]
+        if arms:
+            yield (
+                f"No run of {listed(arms)} reached {100 * threshold:g} %: restricted means are the "
+                "horizon there, which is a lower bound"
+            )
+
+
+def _unequal_curves(cells: Sequence[CellFigures]) -> Iterator[str]:
+    for setting, steps in last_steps(cells).items():
+        if len(steps) > 1:
+            where = f" in {setting}" if setting else ""
+            until = listed([str(step) for step in sorted(steps)])
+            yield (
+                f"Runs{where} were validated up to different steps ({until}): areas under the "
+                f"curve are of the first {min(steps)}"
+            )
+
+
+def _unequal_runs(
+    grouped: Cells, compared: Sequence[Compared], cells: Sequence[CellFigures]
+) -> Iterator[str]:
+    bare = [cell.cell for cell in cells if not cell.curve]
+    if bare:
+        yield f"{plural(len(bare), 'run')} without validation in RL: {listed(bare)}"
+    arms = {arm for _, arm in grouped}
+    settings = {setting for setting, _ in grouped}
+    common = common_settings(grouped, list(settings))
+    if len(arms) > 1 and len(common) < len(settings):
+        odd = listed(sorted(settings - set(common)))
+        yield f"Not every arm has a run in {odd}: means over settings leave it out"
+    later = sorted({seed for each in compared for seed in each.added_seeds})
+    if later:
+        yield f"Runs of {seeds_named(later)} were added after others had been seen"
+    if len({cell.commit for cell in cells}) > 1:
+        yield "The runs are of several commits"
