@@ -196,11 +196,12 @@ def page_trend(arms: Sequence[BySeed]) -> TrendTest:
     return TrendTest(statistic, p, slope, len(table), common.seeds, common.left_out)
 
 
-def check_claim(ours: Estimate, low: float, high: float) -> ClaimCheck:
+def check_claim(ours: Estimate, low: float, high: float, *, told_apart: bool = True) -> ClaimCheck:
     """A difference found here beside the range that was published for it, low to high.
 
-    Sign: "not told apart" where our interval holds 0 or there is none; else whether we are on the
-    published side of 0. A range on both sides of 0 claims no sign.
+    Sign: "not told apart" where our interval holds 0 or there is none, or a test that was corrected
+    for others does not tell ours from 0 (`told_apart`); else whether we are on the published side
+    of 0. A range on both sides of 0 claims no sign.
 
     Size: "yes" where our value lies within the range, unless a sign is claimed and ours is not told
     apart from none. "smaller" and "larger" (along the claimed sign) where our whole interval lies
@@ -216,7 +217,7 @@ def check_claim(ours: Estimate, low: float, high: float) -> ClaimCheck:
         low, high = -high, -low
     ends = (ours.low, ours.high) if sign >= 0 else (-ours.high, -ours.low)
     value = ours.value if sign >= 0 else -ours.value
-    unclear = ends[0] <= 0 <= ends[1]
+    unclear = not told_apart or ends[0] <= 0 <= ends[1]
     told: Literal["yes", "no", "not told apart"]
     told = "not told apart" if unclear else "yes" if value > 0 else "no"
     if low <= value <= high and not (sign and unclear):

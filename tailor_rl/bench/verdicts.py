@@ -38,7 +38,7 @@ def comparison_answer(each: Compared, tests: int) -> str:
         return f"{where}: nothing can be said of {pair}, which have no finished seed in common"
     alike = f"{each.num_same_sign} of {plural(each.num_pairs, pair_noun(each))}"
     said = f"{points_estimate(each.difference)}, the sign of the mean on {alike}"
-    p = each.p if each.holm_p is None else each.holm_p
+    p = _corrected(each)
     if p is None:
         return f"{where}: {each.arm} minus {each.against} is {said}; nothing to test it by"
     how = _how(each.holm_p, tests)
@@ -48,6 +48,15 @@ def comparison_answer(each: Compared, tests: int) -> str:
         return f"{where}: {pair} are not told apart: {said}{missed}"
     side = "above" if each.difference.value > 0 else "below"
     return f"{where}: {each.arm} is {side} {each.against}: {said}"
+
+
+def _corrected(each: Compared | Trended) -> float | None:
+    return each.p if each.holm_p is None else each.holm_p
+
+
+def _told_apart(each: Compared | Trended) -> bool:
+    p = _corrected(each)
+    return p is not None and p < LEVEL
 
 
 def _how(holm_p: float | None, tests: int) -> str:
@@ -82,7 +91,7 @@ def trend_answer(each: Trended, tests: int) -> str:
     if each.slope is None:
         return f"{along}: nothing can be said, since no finished seed is common to all of them"
     rise = f"{points_estimate(each.slope)} a place"
-    p = each.p if each.holm_p is None else each.holm_p
+    p = _corrected(each)
     if p is None:
         return f"{along}: {rise}; nothing to test it by"
     how = _how(each.holm_p, tests)
@@ -118,19 +127,23 @@ def _claimed(claim: str, found: Compared, differs: tuple[str, ...]) -> Claimed:
     if ours is None:
         sign = size = "nothing to compare"
     elif found.published is not None:
-        check = check_claim(ours, *found.published)
+        check = check_claim(ours, *found.published, told_apart=_told_apart(found))
         sign, size = check.same_sign, check.same_size
     else:  # words without a range claim that the first arm is above
-        sign = _sign(ours)
+        sign = _sign(ours, told_apart=_told_apart(found))
     return Claimed(claim, found.published, found.figure, ours, sign, size, differs)
 
 
 def _trend_claimed(found: Trended, differs: tuple[str, ...]) -> Claimed:
-    sign = "nothing to compare" if found.slope is None else _sign(found.slope)
+    sign = "nothing to compare"
+    if found.slope is not None:
+        # Page's test knows no fall: of that, the interval decides.
+        sign = _sign(found.slope, told_apart=_told_apart(found) or found.slope.value < 0)
     return Claimed(found.claim, None, found.figure, found.slope, sign, NONE, differs)
 
 
-def _sign(ours: Estimate) -> str:
-    if ours.low is None or ours.high is None or ours.low <= 0 <= ours.high:
+def _sign(ours: Estimate, *, told_apart: bool) -> str:
+    unclear = ours.low is None or ours.high is None or ours.low <= 0 <= ours.high
+    if unclear or not told_apart:
         return "not told apart"
     return "yes" if ours.value > 0 else "no"

@@ -101,3 +101,10 @@ def test_a_claim_from_zero_upwards_claims_a_sign() -> None:
 def test_a_claim_that_is_no_range_is_refused() -> None:
     with pytest.raises(ValueError, match="low <= high"):
         check_claim(found(0.1, 0.0, 0.2), 0.3, 0.15)
+
+
+def test_what_a_corrected_test_does_not_tell_apart_has_neither_sign_nor_size() -> None:
+    ours = found(0.154, 0.071, 0.237)
+    assert claim(ours, 0.12, 0.18) == ("yes", "yes")
+    corrected = check_claim(ours, 0.12, 0.18, told_apart=False)
+    assert (corrected.same_sign, corrected.same_size) == ("not told apart", "not told apart")

@@ -19,6 +19,7 @@ from tailor_rl.bench.findings import Compared, Results, Trended
 from tailor_rl.bench.results import as_json, make_results, write_results
 from tailor_rl.bench.study import Study
 from tailor_rl.bench.thresholds import area_under
+from tailor_rl.bench.verdicts import comparison_answer, make_claims
 from tailor_rl.errors import ConfigError
 from tests.bench_examples import (
     example_cell,
@@ -219,6 +220,15 @@ def test_a_claim_is_set_beside_its_own_comparison() -> None:
     assert claimed.published == (0.15, 0.3)
     assert (claimed.same_sign, claimed.same_size) == ("yes", "smaller")
     assert claimed.differs == ("the student", "3 pairs of runs here")
+
+
+def test_a_claim_and_the_answer_to_its_comparison_go_by_the_same_test() -> None:
+    arms = {"tailor": (0.5, 0.61, 0.7), "rule_based": (0.4, 0.5, 0.6)}
+    alone = compared(results_of(two_arms(), cells_with("rl test pass@1", arms)))
+    among_many = dataclasses.replace(alone, holm_p=0.068)
+    assert "are not told apart" in comparison_answer(among_many, 9)
+    (claimed,) = make_claims(two_arms(), [among_many], [], [])
+    assert (claimed.same_sign, claimed.same_size) == ("not told apart", "smaller")
 
 
 def test_a_trend_shows_every_arm_on_the_same_seeds() -> None:
