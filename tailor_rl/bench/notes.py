@@ -24,7 +24,7 @@ def make_notes(
     mixed: Sequence[str],
     at_once: int,
 ) -> Iterator[str]:
-    """What cannot be said and why, in the order of how much it matters.
+    """What cannot be said, and why.
 
     Args:
         mixed: in what the versions of the runs differ, where that was allowed.
