@@ -120,6 +120,10 @@ def bench(
     reuse: Annotated[
         list[str] | None, typer.Option(metavar="STUDY", help="a folder to take equal cells from")
     ] = None,
+    add: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FOLDER", help="of this study, from elsewhere: its cells count"),
+    ] = None,
     mixed_versions: Annotated[
         bool, typer.Option("--mixed-versions", help="allow cells made by different versions")
     ] = False,
@@ -136,6 +140,7 @@ def bench(
         runs_dir=runs_dir,
         only=only or (),
         reuse=reuse or (),
+        add=add or (),
         at_once=at_once,
         mixed_versions=mixed_versions,
         command=sys.argv,

@@ -31,7 +31,9 @@ SOME_FAILED = 3
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was typed. `reuse` are other studies that whole cells may be taken from."""
+    """What was typed. `reuse` are other studies that whole cells may be taken from, `add` this one
+    in other places.
+    """
 
     file: Path
     overrides: tuple[str, ...]
@@ -39,6 +41,7 @@ class Request:
     runs_dir: Path
     only: tuple[str, ...]
     reuse: tuple[Path, ...]
+    add: tuple[Path, ...]
     at_once: int | None
     mixed_versions: bool
     command: tuple[str, ...]
@@ -65,6 +68,7 @@ def make_request(
     runs_dir: Path,
     only: Sequence[str],
     reuse: Sequence[str],
+    add: Sequence[str],
     at_once: int | None,
     mixed_versions: bool,
     command: Sequence[str],
@@ -77,6 +81,7 @@ def make_request(
         runs_dir=runs_dir,
         only=tuple(only),
         reuse=tuple(find_run(each, runs_dir) for each in reuse),
+        add=tuple(find_run(each, runs_dir) for each in add),
         at_once=at_once,
         mixed_versions=mixed_versions,
         command=tuple(command),
@@ -186,6 +191,7 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
 
     `at_once` says how many runs of a recipe fit side by side.
     """
+    from tailor_rl.bench.elsewhere import find_elsewhere
     from tailor_rl.bench.folder import StudyFolder, is_finished
     from tailor_rl.bench.parts import recipe_key
     from tailor_rl.bench.plan import extend_plan
@@ -199,13 +205,16 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
         StudyFolder.open(request.runs_dir, request.name) as folder,
     ):
         folder.check(prepared.cells)
-        unfinished = [cell for cell in prepared.chosen if not folder.finished(cell)]
+        recipes = {cell.family: recipe_key(cell.config) for cell in prepared.cells}
+        elsewhere = find_elsewhere(folder.path, prepared.study, recipes, request.add)
+        chosen = [cell for cell in prepared.chosen if cell.name not in elsewhere.versions]
+        unfinished = [cell for cell in chosen if not folder.finished(cell)]
         now = describe_environment() if unfinished else None
-        check_same_version(folder.runs(), mixed=request.mixed_versions, now=now)
-        finished = sum(map(is_finished, folder.runs()))
+        check_same_version(folder.runs(), elsewhere.versions, mixed=request.mixed_versions, now=now)
+        elsewhere.keep()
+        finished = len(elsewhere.versions) + sum(map(is_finished, folder.runs()))
         known = made_parts(prepared.donors)
         finished += sum(is_made(cell.config, known) for cell in unfinished)
-        recipes = {cell.family: recipe_key(cell.config) for cell in prepared.cells}
         extend_plan(folder.path, prepared.study, recipes, finished=finished)
         # One of each family: a seed needs no more room than another.
         families = {cell.family: cell.config for cell in unfinished}
@@ -219,7 +228,7 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
         )
         try:
             donors = _usable(prepared.donors, now)
-            progress = _work_off(prepared, folder, donors, room, plain=plain)
+            progress = _work_off(prepared, chosen, folder, donors, room, plain=plain)
             _say_failures(progress, folder)
             say("making the report")
             publish(folder.path, mixed_versions=request.mixed_versions)
@@ -231,7 +240,13 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
 
 
 def _work_off(
-    prepared: Prepared, folder: StudyFolder, donors: Sequence[Path], room: int, *, plain: bool
+    prepared: Prepared,
+    cells: Sequence[Cell],
+    folder: StudyFolder,
+    donors: Sequence[Path],
+    room: int,
+    *,
+    plain: bool,
 ) -> Progress:
     from tailor_rl.bench.folder import CELLS
     from tailor_rl.bench.overview import make_overview
@@ -249,12 +264,14 @@ def _work_off(
     with make_overview(folder.path / CELLS, plain=plain) as overview:
         for line in (f"study folder {folder.path}", *prepared.notes):
             overview.log(line)
+        if left_out := len(prepared.chosen) - len(cells):
+            overview.log(f"{left_out} cells were run elsewhere")
         if prepared.donors:
             overview.log(
                 f"{len(donors)} of {len(prepared.donors)} runs to reuse are of this version"
             )
         queue = Queue(
-            prepared.chosen,
+            cells,
             folder,
             start=RunProcess,
             elsewhere=donors,

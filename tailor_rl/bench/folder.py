@@ -4,6 +4,7 @@ plan.json      what was planned, and what was added when
 study.json     the study as it was last asked for, and the command
 cells/NAME/    a run folder            logs/NAME.log    what its run printed
 new/           cells that are being put together
+elsewhere/     figures of cells that were run in another place
 gathered.json, results.json, report.html, report.md, report.svg
 """
 

@@ -1,7 +1,4 @@
-"""What a study's report is made from: figures and excerpts of its finished runs, in one file.
-
-gathered.json is enough to make results and report again where the runs themselves are not at hand.
-"""
+"""From a study's finished runs to what its report is made from (gathered.py)."""
 
 from __future__ import annotations
 
@@ -9,25 +6,22 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from tailor_rl.bench.cells import Place, places_of
+from tailor_rl.bench.elsewhere import read_elsewhere, versions_elsewhere
 from tailor_rl.bench.figures import CellFigures
 from tailor_rl.bench.folder import CELLS, GATHERED, is_finished, read_recorded, runs_of
+from tailor_rl.bench.gathered import Gathered, merge, pool_by_arm, read_gathered, write_gathered
 from tailor_rl.bench.reading import read_cell
 from tailor_rl.bench.report import Asked, Extras, Reply
 from tailor_rl.bench.results import Key
 from tailor_rl.bench.study import Study
 from tailor_rl.bench.usage import Usage, make_usage
-from tailor_rl.bench.usage_pooled import PooledUsage, pool_usage
+from tailor_rl.bench.usage_pooled import without_styles
 from tailor_rl.bench.version import check_same_version
-from tailor_rl.errors import RunFolderError
-from tailor_rl.runs.files import explaining_disk_errors, write_atomic
 from tailor_rl.runs.folder import read_outcome, read_run_config
 from tailor_rl.summary import read_object, read_rows
 
@@ -35,73 +29,45 @@ RUNS_A_PROCESS = 4  # that make starting one worth while
 NUM_TRACES = 3  # problems of a split whose answers are shown side by side
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """`planned` are all cells of the grid, `failed` those of which a reason is known; `differs` is
-    what lies between these runs and a publication's, `mixed` between the runs themselves; `at_once`
-    of them ran side by side.
-    """
-
-    study: Study
-    planned: tuple[Key, ...]
-    failed: tuple[tuple[Key, str], ...]
-    figures: tuple[CellFigures, ...]
-    differs: tuple[str, ...]
-    mixed: tuple[str, ...]
-    at_once: int
-    extras: Extras
-
-
 def gather(study_path: Path, *, mixed_versions: bool) -> Gathered:
-    """From the runs, written to gathered.json; from that file alone where there are no runs.
+    """From the runs, with the cells that were run elsewhere, written to gathered.json; from that
+    file alone where there is nothing else.
 
-    RunFolderError where the folder is no study, a run is damaged, or runs are of different versions
-    and `mixed_versions` does not allow that.
+    RunFolderError where the folder is no study, a run is damaged, or cells are of different
+    versions and `mixed_versions` does not allow that.
     """
-    if not runs_of(study_path) and (study_path / GATHERED).is_file():
-        return _read(study_path)
+    elsewhere = list(read_elsewhere(study_path).values())
+    if not runs_of(study_path) and not elsewhere and (study_path / GATHERED).is_file():
+        return read_gathered(study_path / GATHERED)
     recorded = read_recorded(study_path)
     study = Study.model_validate(recorded["study"])
     cells = places_of(study)
     done = [cell for cell in cells if is_finished(_run(study_path, cell))]
     runs = [_run(study_path, cell) for cell in done]
-    versions = check_same_version(runs, mixed=mixed_versions)
+    versions = check_same_version(runs, versions_elsewhere(elsewhere), mixed=mixed_versions)
     shown, traces_of = _traces(study_path, done)
-    gathered = Gathered(
+    usages = _usages(study_path, done)
+    own = Gathered(
         study=study,
         planned=tuple(map(_key, cells)),
         failed=tuple(_failures(study_path, cells)),
         figures=tuple(_figures(study_path, cell) for cell in done),
         differs=tuple(_differs(study, runs)),
         mixed=tuple(versions),
-        at_once=recorded.get("at_once", 1),
+        at_once=recorded.get("at_once", 1) if runs else 1,
         extras=Extras(
-            usage=_usage(study_path, done),
+            usage=pool_by_arm(usages),
             traces=shown,
             traces_of=traces_of,
             lineage=_lineages(study_path, done),
             environment=read_object(runs[0] / "environment.json") if runs else {},
-            command=" ".join(recorded["command"]),
+            command=" ".join(recorded["command"]) if runs else "",
         ),
+        usages=tuple(usages.items()),
     )
-    with explaining_disk_errors(study_path, GATHERED):
-        write_atomic(study_path / GATHERED, _ADAPTER.dump_json(gathered).decode() + "\n")
+    gathered = merge(own, elsewhere)
+    write_gathered(study_path / GATHERED, gathered)
     return gathered
-
-
-_ADAPTER = TypeAdapter(Gathered)
-
-
-def _read(study_path: Path) -> Gathered:
-    path = study_path / GATHERED
-    try:
-        return _ADAPTER.validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise RunFolderError(f"{study_path} is no study: `tailor bench` makes one") from error
-    except ValidationError as error:
-        raise RunFolderError(
-            f"{path} is damaged or of another version of tailor_rl: make it again from the runs"
-        ) from error
 
 
 def _run(study: Path, cell: Place) -> Path:
@@ -151,19 +117,13 @@ def _student(path: str) -> str:
     return Path(path).name + (f" (about {size / 1e6:.2g} M parameters)" if size else "")
 
 
-def _usage(study: Path, done: Sequence[Place]) -> dict[str, dict[str, PooledUsage]]:
-    """Setting -> arm. An arm without primitives of its own is seen with those of the first arm that
-    has some, in the same setting and seed.
+def _usages(study: Path, done: Sequence[Place]) -> dict[Key, Usage]:
+    """An arm without primitives of its own is seen with those of the first arm that has some, in
+    the same setting and seed.
     """
-    found: dict[str, dict[str, list[Usage]]] = {}
     jobs = [(_run(study, cell), _reference(study, cell, done)) for cell in done]
-    for cell, usage in zip(done, _make_usages(jobs), strict=True):
-        if usage is not None:
-            found.setdefault(cell.setting, {}).setdefault(cell.arm, []).append(usage)
-    return {
-        setting: {arm: pool_usage(usages) for arm, usages in arms.items()}
-        for setting, arms in found.items()
-    }
+    made = zip(done, _make_usages(jobs), strict=True)
+    return {_key(cell): without_styles(usage) for cell, usage in made if usage is not None}
 
 
 def _make_usages(jobs: Sequence[tuple[Path, Path | None]]) -> list[Usage | None]:

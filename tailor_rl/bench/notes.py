@@ -23,12 +23,14 @@ def make_notes(
     *,
     mixed: Sequence[str],
     at_once: int,
+    num_places: int,
 ) -> Iterator[str]:
     """What cannot be said, and why.
 
     Args:
         mixed: in what the versions of the runs differ, where that was allowed.
         at_once: how many runs went on side by side.
+        num_places: how many folders the runs come from.
     """
     for each in mixed:
         yield f"Versions are mixed, {each}"
@@ -44,6 +46,10 @@ def make_notes(
         yield from _unequal_runs(grouped, compared, cells)
     if at_once > 1:
         yield f"Up to {at_once} runs went on side by side: on shared cores, seconds say little"
+    if num_places > 1:
+        yield (
+            f"Cells were run in {num_places} places: on different machines, seconds do not compare"
+        )
 
 
 def _late_recipes(promises: Promises) -> Iterator[str]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tailor_rl.config.load import fingerprint
@@ -165,8 +166,20 @@ def keys_of(cfg: RunConfig) -> dict[str, str]:
 
 
 def recipe_key(cfg: RunConfig) -> str:
-    """Of all seeds of a recipe: what changes a result, as in `keys_of`, without the seed."""
-    return fingerprint(_without(cfg, "seed"))
+    """Of all seeds of a recipe: what changes a result, as in `keys_of`, without the seed, and
+    wherever its files lie on a machine.
+    """
+    return fingerprint(_by_name(_without(cfg, "seed")))
+
+
+def _by_name(value: Any) -> Any:
+    """Absolute paths by their last name."""
+    if isinstance(value, dict):
+        return {key: _by_name(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_by_name(item) for item in value]
+    is_path = isinstance(value, str) and Path(value).is_absolute()
+    return Path(value).name if is_path else value
 
 
 def wants(cfg: RunConfig) -> dict[str, str]:

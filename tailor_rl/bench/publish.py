@@ -1,6 +1,6 @@
 """From a study's folder to its results and its report.
 
-cells/*/ -> gathered.json -> results.json -> report.html, report.md, report.svg
+cells/*/, elsewhere/ -> gathered.json -> results.json -> report.html, report.md, report.svg
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def write_study_report(study_path: Path, *, mixed_versions: bool) -> list[str]:
         differs=gathered.differs,
         mixed=gathered.mixed,
         at_once=gathered.at_once,
+        num_places=gathered.num_places,
     )
     write_results(study_path, results)
     page, markdown = write_report(study_path, results, gathered.extras)

@@ -56,6 +56,7 @@ def make_results(
     differs: Sequence[str],
     mixed: Sequence[str] = (),
     at_once: int = 1,
+    num_places: int = 1,
     num_resamples: int = 10_000,
 ) -> Results:
     """All figures of a study, from whatever cells have finished.
@@ -68,6 +69,7 @@ def make_results(
         differs: in what these runs differ from those of the publications, for the table of claims.
         mixed: in what they differ from each other, where that was allowed.
         at_once: how many of them ran side by side.
+        num_places: how many folders they come from.
 
     Raises ConfigError where two cells are of one setting, arm and seed.
     """
@@ -95,7 +97,15 @@ def make_results(
         versions=_common_versions(cells),
         notes=tuple(
             make_notes(
-                study, promises, grouped, compared, times, missing, mixed=mixed, at_once=at_once
+                study,
+                promises,
+                grouped,
+                compared,
+                times,
+                missing,
+                mixed=mixed,
+                at_once=at_once,
+                num_places=num_places,
             )
         ),
         missing=tuple(missing),

@@ -7,7 +7,8 @@ many are in use, how many grew or died, how often two are combined), never a sty
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from tailor_rl.bench.estimates import Estimate, bounded
 from tailor_rl.bench.paired import student_mean
@@ -87,6 +88,24 @@ def pool_usage(usages: Sequence[Usage]) -> PooledUsage:
         combined_change=_known(_over_rl(usage, _combined) for usage in usages),
         excess=_known(usage.excess.value if usage.excess else None for usage in usages),
     )
+
+
+def without_styles(usage: Usage) -> Usage:
+    """What `pool_usage` reads of a run: a hundredth of it."""
+    return replace(
+        usage,
+        run=Path(usage.run).name,
+        primitives_of=Path(usage.primitives_of).name,
+        styles=(),
+        floor=_bare(usage.floor),
+        examples=usage.examples and _bare(usage.examples),
+        base=usage.base and _bare(usage.base),
+        steps=tuple(map(_bare, usage.steps)),
+    )
+
+
+def _bare(seen: TraceUsage) -> TraceUsage:
+    return replace(seen, styles=(), combinations=())
 
 
 def _at(usage: Usage, step: int) -> TraceUsage | None:

@@ -35,11 +35,16 @@ def inputs_of(run: Path) -> Mapping[str, str]:
     return inputs
 
 
-def version_differences(runs: Sequence[Path], now: Mapping[str, Any] | None = None) -> list[str]:
-    """A sentence for each thing that the runs do not have in common. `now`: the environment of runs
-    that are about to begin.
+def version_differences(
+    runs: Sequence[Path],
+    elsewhere: Mapping[str, Version],
+    now: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """A sentence for each thing that the runs do not have in common. `elsewhere`: run -> version,
+    of those whose folders are not here; `now`: the environment of runs that are about to begin.
     """
-    versions: dict[str, Version] = {run.name: {**version_of(run), **inputs_of(run)} for run in runs}
+    here: dict[str, Version] = {run.name: {**version_of(run), **inputs_of(run)} for run in runs}
+    versions = {**elsewhere, **here}
     if now is not None:
         versions["this one"] = as_version(now)
     found = []
@@ -55,10 +60,16 @@ def version_differences(runs: Sequence[Path], now: Mapping[str, Any] | None = No
 
 
 def check_same_version(
-    runs: Sequence[Path], *, mixed: bool, now: Mapping[str, Any] | None = None
+    runs: Sequence[Path],
+    elsewhere: Mapping[str, Version],
+    *,
+    mixed: bool,
+    now: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """The differences, where `mixed` allows them, else RunFolderError naming each."""
-    found = version_differences(runs, now)
+    """The differences (`version_differences`), where `mixed` allows them, else RunFolderError
+    naming each.
+    """
+    found = version_differences(runs, elsewhere, now)
     if found and not mixed:
         raise RunFolderError(
             f"the runs were made by different versions ({'; '.join(found)}): their figures do not "

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tailor_rl.bench import gather
-from tailor_rl.bench.usage import make_usage
+from tailor_rl.bench.gathered import Gathered, merge, pool_by_arm, read_gathered, write_gathered
+from tailor_rl.bench.report import Extras
+from tailor_rl.bench.usage import Usage, make_usage
+from tailor_rl.bench.usage_pooled import without_styles
+from tests.bench_examples import example_cell, example_study
 from tests.usage_fakes import write_demonstrations
 
 
@@ -25,3 +30,51 @@ def test_usages_made_by_several_processes_are_those_made_one_by_one(
     made = gather._make_usages(jobs)
     assert made == [make_usage(run, reference=reference) for run, reference in jobs]
     assert [each is None for each in made] == [False, False, False, True]
+
+
+def gathered(usages: dict[int, Usage], *, planned: tuple[int, ...] = (1, 2, 3)) -> Gathered:
+    """Of the seeds that `usages` has."""
+    by_cell = {("all", "tailor", seed): usage for seed, usage in usages.items()}
+    return Gathered(
+        study=example_study(num_arms=1, num_seeds=3, tasks=()),
+        planned=tuple(("all", "tailor", seed) for seed in planned),
+        failed=tuple((("all", "tailor", seed), "lost") for seed in planned if seed not in usages),
+        figures=tuple(example_cell("all", "tailor", seed) for seed in usages),
+        differs=("3 seeds",),
+        mixed=(),
+        at_once=len(usages),
+        extras=Extras(usage=pool_by_arm(by_cell), environment={"cores": len(usages)}),
+        usages=tuple(by_cell.items()),
+    )
+
+
+def test_parts_of_a_study_are_merged_as_if_they_had_been_one(tmp_path: Path) -> None:
+    usages = {}
+    for seed in (1, 2, 3):
+        run = tmp_path / f"run-{seed}"
+        write_demonstrations(run, {"one": 0, "two": 1, "three": 2}, each=8, seed=seed)
+        usage = make_usage(run, reference=None)
+        assert usage is not None
+        usages[seed] = without_styles(usage)
+    whole = gathered(usages)
+    write_gathered(tmp_path / "gathered.json", gathered({3: usages[3]}))
+    assert str(tmp_path) not in (tmp_path / "gathered.json").read_text()
+    other = read_gathered(tmp_path / "gathered.json")
+    merged = merge(gathered({1: usages[1], 2: usages[2]}), [other])
+    assert merged.figures == whole.figures
+    assert merged.extras.usage == whole.extras.usage
+    assert (merged.failed, merged.differs) == ((), ("3 seeds",))
+    assert (merged.at_once, merged.num_places) == (2, 2)
+    assert merged.extras.environment == {"cores": 2, "elsewhere": [{"cores": 1}]}
+    assert merge(whole, []) is whole
+
+
+def test_what_an_older_version_had_pooled_already_stays_where_it_has_most_runs(
+    tmp_path: Path,
+) -> None:
+    write_demonstrations(tmp_path, {"one": 0, "two": 1}, each=8, seed=1)
+    usage = make_usage(tmp_path, reference=None)
+    assert usage is not None
+    old = replace(gathered({1: usage, 2: usage}), usages=())
+    merged = merge(gathered({3: usage}), [old])
+    assert merged.extras.usage["all"]["tailor"].num_runs == 2

@@ -218,19 +218,19 @@ def test_a_cell_goes_on_only_by_its_own_recipe(folder: StudyFolder) -> None:
 def test_results_of_different_versions_are_not_mixed_unless_told(folder: StudyFolder) -> None:
     for name in "ab":
         folder.prepare(cell(name), [], NOWHERE)
-    assert check_same_version(folder.runs(), mixed=False) == []
+    assert check_same_version(folder.runs(), {}, mixed=False) == []
     path = folder.cell("b-seed-1") / "environment.json"
     environment = json.loads(path.read_text())
     environment["packages"]["torch"] = "1.0"
     path.write_text(json.dumps(environment))
     with pytest.raises(RunFolderError, match=r"torch: 1\.0 in b-seed-1, .* in a-seed-1"):
-        check_same_version(folder.runs(), mixed=False)
-    assert len(check_same_version(folder.runs(), mixed=True)) == 1
+        check_same_version(folder.runs(), {}, mixed=False)
+    assert len(check_same_version(folder.runs(), {}, mixed=True)) == 1
     now = json.loads((folder.cell("a-seed-1") / "environment.json").read_text())
     runs = [folder.cell("a-seed-1")]
-    assert check_same_version(runs, mixed=False, now=now) == []
+    assert check_same_version(runs, {}, mixed=False, now=now) == []
     with pytest.raises(RunFolderError, match="new in this one"):
-        check_same_version(runs, mixed=False, now={**now, "code": "new"})
+        check_same_version(runs, {}, mixed=False, now={**now, "code": "new"})
 
 
 def test_a_run_that_went_on_with_other_code_is_of_both_versions(folder: StudyFolder) -> None:

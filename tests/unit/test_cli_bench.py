@@ -283,3 +283,95 @@ def test_the_live_table_shows_what_each_cell_is_at(here: Path) -> None:
     for text in ("seed 1", "seed 2", "starting", "waiting", "2 of 4 cells, 1:57 min left"):
         assert text in shown
     assert shown.count(" %") == 2
+
+
+def keep_figures_alone(study: Path, kept: Path) -> None:
+    """What is published of a study, or brought from another machine."""
+    kept.mkdir(parents=True)
+    for name in ("gathered.json", "plan.json"):
+        shutil.copy(study / name, kept)
+
+
+def in_another_checkout(here: Path) -> None:
+    """The student's absolute path is in every recipe, and is another one there."""
+    (here / "there").mkdir()
+    shutil.copytree(here / "student", here / "there" / "student")
+    shutil.copy(here / "recipe.toml", here / "there")
+    shutil.copy(here / "study.toml", here / "there")
+
+
+def test_cells_of_another_place_count_and_are_not_run_again(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_another_checkout(here)
+    assert bench("--name", "whole") == 0
+    whole = json.loads((here / "runs" / "whole" / "results.json").read_text())
+    monkeypatch.chdir(here / "there")
+    assert bench("--only", "*-seed-1") == 0
+    keep_figures_alone(Path("runs/study"), here / "published")
+    monkeypatch.chdir(here)
+    RunOnFakes.made.clear()
+    capsys.readouterr()
+    assert bench("--add", "published") == 0
+    assert RunOnFakes.made == CELLS[2:]
+    assert "2 cells were run elsewhere" in capsys.readouterr().out
+    study = here / "runs" / "study"
+    results = json.loads((study / "results.json").read_text())
+    for found in ("figures", "comparisons", "missing", "matched", "claims", "forecasts"):
+        assert results[found] == whole[found], found
+    assert [entry["finished"] for entry in results["plan"]] == [0]  # the plan came with the cells
+    assert [note for note in results["notes"] if "2 places" in note]
+    assert main(["status", "study"]) == 0
+    shown = capsys.readouterr().out
+    assert "4 cells, 4 finished" in shown
+    assert shown.count(" %, elsewhere") == 2
+    RunOnFakes.made.clear()
+    assert bench() == 0
+    assert RunOnFakes.made == []
+    assert bench("--add", "published") == 0  # as often as one likes: the last copy counts
+
+
+def test_a_folder_of_figures_alone_goes_on(here: Path) -> None:
+    assert bench("--only", "*-seed-1") == 0
+    keep_figures_alone(here / "runs" / "study", here / "kept")
+    shutil.rmtree(here / "runs" / "study")
+    (here / "kept").rename(here / "runs" / "study")
+    RunOnFakes.made.clear()
+    assert bench("--only", "rule_based-seed-2") == 0
+    assert RunOnFakes.made == ["rule_based-seed-2"]
+    assert bench() == 0
+    assert RunOnFakes.made == ["rule_based-seed-2", "tailor-seed-2"]
+    results = json.loads((here / "runs" / "study" / "results.json").read_text())
+    assert (results["num_cells"], results["missing"]) == (4, [])
+
+
+def test_cells_of_another_study_or_version_or_twice_are_refused(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench("--name", "first", "--only", "*-seed-1") == 0
+    keep_figures_alone(here / "runs" / "first", here / "published")
+    capsys.readouterr()
+
+    def refused(*arguments: str) -> str:
+        RunOnFakes.made.clear()
+        assert bench("--add", "published", *arguments) == 2
+        assert RunOnFakes.made == []
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1
+        return told
+
+    assert "is in published and in this study already" in refused("--name", "first")
+    assert "differs in what its recipe file says" in refused("rl.num_steps=3")
+    (here / "study.toml").write_text(
+        STUDY.replace("[arms.tailor]", "[arms.tailor]\nsft={batch_size=4}")
+    )
+    assert "differs in arms.tailor" in refused()
+    (here / "study.toml").write_text(STUDY.replace("[1, 2]", "[2, 3]"))
+    assert "tailor-seed-1, which is no cell of this study" in refused()
+    (here / "study.toml").write_text(STUDY)
+    assert "no study: `tailor bench` makes one" in refused("--add", "nowhere")
+    text = (here / "published" / "gathered.json").read_text()
+    code = json.loads(text)["figures"][0]["versions"]["code"]
+    (here / "published" / "gathered.json").write_text(text.replace(code, "other"))
+    assert "in this one, other in tailor-seed-1 and 1 more" in refused()
+    assert not (here / "runs" / "study" / "elsewhere").exists()
