@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tailor_rl.bench.cells import Place, places_of
-from tailor_rl.bench.folder import GATHERED, runs_of
+from tailor_rl.bench.folder import ELSEWHERE, GATHERED, runs_of
 from tailor_rl.bench.gathered import Gathered, read_gathered
 from tailor_rl.bench.plan import PLAN, known_recipes, read_plan
 from tailor_rl.bench.study import Study
@@ -19,7 +19,6 @@ from tailor_rl.bench.version import Version
 from tailor_rl.errors import RunFolderError
 from tailor_rl.runs.files import explaining_disk_errors, write_atomic
 
-ELSEWHERE = "elsewhere"
 _MADE_OF = ("recipe", "shared", "matched")  # every cell
 _AXES = ("task", "student", "algorithm", "arm")
 

@@ -28,7 +28,7 @@ from tailor_rl.runs.files import explaining_disk_errors, read_json, write_json
 from tailor_rl.runs.folder import RunFolder, agree, read_outcome, read_run_config
 
 STUDY, CELLS, LOGS, NEW = "study.json", "cells", "logs", "new"
-GATHERED = "gathered.json"
+GATHERED, ELSEWHERE = "gathered.json", "elsewhere"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tailor_rl.bench.cells import places_of
-from tailor_rl.bench.elsewhere import cells_elsewhere
-from tailor_rl.bench.folder import CELLS, is_finished, read_recorded
+from tailor_rl.bench.folder import CELLS, ELSEWHERE, is_finished, read_recorded
 from tailor_rl.bench.overview import final_figure, reason, where
 from tailor_rl.bench.study import Study
 from tailor_rl.cli_status import read_status
@@ -34,13 +33,21 @@ def read_study_status(study_path: Path) -> list[CellStatus]:
     """RunFolderError where there is no study, or one of its runs is damaged."""
     recorded = read_recorded(study_path)
     study = Study.model_validate(recorded["study"])
-    elsewhere = cells_elsewhere(study_path)
+    elsewhere = _elsewhere(study_path)
     return [
         CellStatus(name, "finished", f"{100 * elsewhere[name]:.1f} %, elsewhere", 0.0)
         if name in elsewhere
         else _status(name, study_path / CELLS / name)
         for name in (place.name for place in places_of(study))
     ]
+
+
+def _elsewhere(study_path: Path) -> dict[str, float]:
+    if not (study_path / ELSEWHERE).is_dir():
+        return {}
+    from tailor_rl.bench.elsewhere import cells_elsewhere  # a second and more of imports
+
+    return cells_elsewhere(study_path)
 
 
 def _status(name: str, run: Path) -> CellStatus:
