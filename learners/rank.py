@@ -341,7 +341,7 @@ class LearnerRank:
             max(0, self._stage_step - stage.critic_warmup_steps),
             peak=stage.optimizer.learning_rate,
             warmup_steps=stage.optimizer.warmup_steps,
-            num_steps=stage.num_steps,
+            num_steps=stage.num_steps - stage.critic_warmup_steps,
             schedule=stage.optimizer.schedule,
         )
 

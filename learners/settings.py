@@ -44,7 +44,7 @@ class StageSettings:
         return OptimizerSettings(
             learning_rate=config.learning_rate,
             warmup_steps=config.warmup_steps,
-            schedule=config.schedule if isinstance(config, SFTConfig) else "constant",
+            schedule=config.schedule,
             weight_decay=config.weight_decay,
             max_grad_norm=config.max_grad_norm,
         )

@@ -97,6 +97,7 @@ class RLConfig(Section):
     max_tokens: int = Field(256, ge=1)
     learning_rate: float = Field(1e-6, gt=0)
     warmup_steps: int = Field(10, ge=0)
+    schedule: Literal["constant", "cosine"] = "constant"
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     updates_per_step: int = Field(

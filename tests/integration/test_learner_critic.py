@@ -303,3 +303,15 @@ def groups_of(seed: int) -> list[Group]:
         )
         groups.append(Group(problem, tuple(rollouts), tuple(grades), order))
     return groups
+
+
+async def test_the_rate_falls_over_the_steps_that_train_the_policy(
+    processes: dict[int, RankProcesses], student: Path
+) -> None:
+    changes = {"schedule": "cosine", "warmup_steps": 1, "critic_warmup_steps": 1}
+    rl = RL.model_copy(update=changes)
+    group = await group_of(processes[1], student, rl=rl, zero_stage=0)
+    await group.begin_rl(num_steps=4)
+    rates = [(await learn(group, make_batch(step))).metrics["learning_rate"] for step in range(4)]
+    peak = RL.learning_rate
+    assert rates == pytest.approx([0.0, peak, peak, peak / 2])
