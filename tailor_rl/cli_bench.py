@@ -191,44 +191,16 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
 
     `at_once` says how many runs of a recipe fit side by side.
     """
-    from tailor_rl.bench.elsewhere import find_elsewhere
-    from tailor_rl.bench.folder import StudyFolder, is_finished
-    from tailor_rl.bench.parts import recipe_key
-    from tailor_rl.bench.plan import extend_plan
-    from tailor_rl.bench.sharing import is_made, made_parts
-    from tailor_rl.bench.version import check_same_version
-    from tailor_rl.runs.environment import describe_environment
+    from tailor_rl.bench.folder import StudyFolder
 
     request = prepared.request
     with (
         sigterm_as_interrupt() as terminated,
         StudyFolder.open(request.runs_dir, request.name) as folder,
     ):
-        folder.check(prepared.cells)
-        recipes = {cell.family: recipe_key(cell.config) for cell in prepared.cells}
-        elsewhere = find_elsewhere(folder.path, prepared.study, recipes, request.add)
-        chosen = [cell for cell in prepared.chosen if cell.name not in elsewhere.versions]
-        unfinished = [cell for cell in chosen if not folder.finished(cell)]
-        now = describe_environment() if unfinished else None
-        check_same_version(folder.runs(), elsewhere.versions, mixed=request.mixed_versions, now=now)
-        elsewhere.keep()
-        finished = len(elsewhere.versions) + sum(map(is_finished, folder.runs()))
-        known = made_parts(prepared.donors)
-        finished += sum(is_made(cell.config, known) for cell in unfinished)
-        extend_plan(folder.path, prepared.study, recipes, finished=finished)
-        # One of each family: a seed needs no more room than another.
-        families = {cell.family: cell.config for cell in unfinished}
-        room = request.at_once or min(map(at_once, families.values()), default=1)
-        folder.record(
-            prepared.study,
-            file=request.file,
-            overrides=request.overrides,
-            command=("tailor", *request.command[1:]),
-            at_once=room,
-        )
+        sitting = _begin(prepared, folder, at_once)
         try:
-            donors = _usable(prepared.donors, now)
-            progress = _work_off(prepared, chosen, folder, donors, room, plain=plain)
+            progress = _work_off(prepared, sitting, folder, plain=plain)
             _say_failures(progress, folder)
             say("making the report")
             publish(folder.path, mixed_versions=request.mixed_versions)
@@ -239,14 +211,53 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
             raise typer.Exit(SOME_FAILED)
 
 
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """`cells` are those of the chosen that were not run elsewhere, `room` how many run at once."""
+
+    cells: tuple[Cell, ...]
+    donors: tuple[Path, ...]
+    room: int
+
+
+def _begin(prepared: Prepared, folder: StudyFolder, at_once: Callable[[RunConfig], int]) -> Sitting:
+    """Check that cells belong into one table, then write down what is planned and asked for."""
+    from tailor_rl.bench.elsewhere import find_elsewhere
+    from tailor_rl.bench.folder import is_finished
+    from tailor_rl.bench.parts import recipe_key
+    from tailor_rl.bench.plan import extend_plan
+    from tailor_rl.bench.sharing import is_made, made_parts
+    from tailor_rl.bench.version import check_same_version
+    from tailor_rl.runs.environment import describe_environment
+
+    request = prepared.request
+    folder.check(prepared.cells)
+    recipes = {cell.family: recipe_key(cell.config) for cell in prepared.cells}
+    elsewhere = find_elsewhere(folder.path, prepared.study, recipes, request.add)
+    cells = tuple(cell for cell in prepared.chosen if cell.name not in elsewhere.versions)
+    unfinished = [cell for cell in cells if not folder.finished(cell)]
+    now = describe_environment() if unfinished else None
+    check_same_version(folder.runs(), elsewhere.versions, mixed=request.mixed_versions, now=now)
+    elsewhere.keep()
+    known = made_parts(prepared.donors)
+    finished = len(elsewhere.versions) + sum(map(is_finished, folder.runs()))
+    finished += sum(is_made(cell.config, known) for cell in unfinished)
+    extend_plan(folder.path, prepared.study, recipes, finished=finished)
+    # One of each family: a seed needs no more room than another.
+    families = {cell.family: cell.config for cell in unfinished}
+    room = request.at_once or min(map(at_once, families.values()), default=1)
+    folder.record(
+        prepared.study,
+        file=request.file,
+        overrides=request.overrides,
+        command=("tailor", *request.command[1:]),
+        at_once=room,
+    )
+    return Sitting(cells, tuple(_usable(prepared.donors, now)), room)
+
+
 def _work_off(
-    prepared: Prepared,
-    cells: Sequence[Cell],
-    folder: StudyFolder,
-    donors: Sequence[Path],
-    room: int,
-    *,
-    plain: bool,
+    prepared: Prepared, sitting: Sitting, folder: StudyFolder, *, plain: bool
 ) -> Progress:
     from tailor_rl.bench.folder import CELLS
     from tailor_rl.bench.overview import make_overview
@@ -264,20 +275,19 @@ def _work_off(
     with make_overview(folder.path / CELLS, plain=plain) as overview:
         for line in (f"study folder {folder.path}", *prepared.notes):
             overview.log(line)
-        if left_out := len(prepared.chosen) - len(cells):
+        if left_out := len(prepared.chosen) - len(sitting.cells):
             overview.log(f"{left_out} cells were run elsewhere")
         if prepared.donors:
-            overview.log(
-                f"{len(donors)} of {len(prepared.donors)} runs to reuse are of this version"
-            )
+            usable = f"{len(sitting.donors)} of {len(prepared.donors)}"
+            overview.log(f"{usable} runs to reuse are of this version")
         queue = Queue(
-            cells,
+            sitting.cells,
             folder,
             start=RunProcess,
-            elsewhere=donors,
+            reuse=sitting.donors,
             provenance=provenance,
             overview=overview,
-            at_once=room,
+            at_once=sitting.room,
         )
         return queue.run()
 

@@ -88,7 +88,7 @@ class Queue:
         folder: StudyFolder,
         *,
         start: Start,
-        elsewhere: Sequence[Path],
+        reuse: Sequence[Path],
         provenance: Provenance,
         overview: Overview,
         at_once: int,
@@ -97,7 +97,7 @@ class Queue:
     ) -> None:
         self._folder = folder
         self._start = start
-        self._elsewhere = elsewhere
+        self._reuse = reuse
         self._provenance = provenance
         self._overview = overview
         self._clock = clock
@@ -173,7 +173,7 @@ class Queue:
         return not awaits(self._wants[cell.name], busy, others, made)
 
     def _donors(self) -> list[Path]:
-        return [*self._folder.runs(), *self._elsewhere]
+        return [*self._folder.runs(), *self._reuse]
 
     def _begin(self, cell: Cell) -> None:
         path, shared = self._folder.cell(cell.name), {}

@@ -88,7 +88,7 @@ class Lab:
             cells,
             folder,
             start=self.start,
-            elsewhere=(),
+            reuse=(),
             provenance=NOWHERE,
             overview=self.notes,
             at_once=at_once,
