@@ -197,7 +197,7 @@ def test_every_study_in_the_repository_is_one(file: Path) -> None:
     cells = make_cells(study, file, ())
     assert {cell.arm for cell in cells} == set(study.arms)
     assert study.question
-    assert len(study.seeds) >= 3
+    assert len(study.seeds) >= 3 or study.single_seed  # a pilot, which says so and compares nothing
 
 
 @pytest.mark.parametrize("study", ["qwen2.5", "llama-3.2"])
