@@ -2,6 +2,7 @@
 # make setup    .venv with locked versions (the others do it themselves; setup-gpu: the CUDA builds)
 # make lint, make format, make lock                          another interpreter: make PYTHON=/path/to/python3.11 ...
 
+WORKERS ?= 2
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
@@ -15,11 +16,11 @@ demo: setup
 	@$(BIN)/python -m tailor_rl run recipes/demo.toml
 
 # Threads: torch and vLLM spin on every core they see; two such processes on two cores are four times slower.
-# Offline: no test may depend on a hub.
+# Offline: no test may depend on a hub. Two files at a time: a test of real parts takes about a core and 6 GB.
 test: export OMP_NUM_THREADS := 1
 test: export HF_HUB_OFFLINE := 1
 test: lint
-	$(BIN)/python -m pytest tests/unit tests/integration
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/integration tests/unit
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -18,7 +18,7 @@ from tailor_rl.stages.lesson import Lesson
 from tailor_rl.types import Batch, Grade, Group, Problem, Rollout, Update
 from tests.fakes import FakeTokens
 from tests.learner_processes import RankProcesses
-from tests.tiny import VOCABULARY
+from tests.learner_reference import make_batch as random_batch
 
 RL = RLConfig(
     algorithm="ppo", learning_rate=1e-3, warmup_steps=0, weight_decay=0.01, max_grad_norm=0.5,
@@ -39,19 +39,10 @@ CUTS = [
 ]
 
 
-def make_batch(seed: int, *, sequences: int = 7, longest: int = 30) -> Batch:
-    random = np.random.default_rng(seed)
-    lengths = random.integers(8, longest + 1, sequences)
-    columns = np.arange(longest)
-    mask = (columns >= 3) & (columns < lengths[:, None])
-    return Batch(
-        tokens=random.integers(3, VOCABULARY, mask.shape),
-        mask=mask,
-        rollout_logprobs=(random.normal(-5.5, 0.3, mask.shape) * mask).astype(np.float32),
-        advantages=(random.normal(size=mask.shape) * mask).astype(np.float32),
-        lengths=lengths,
-        returns=(random.normal(size=mask.shape) * mask).astype(np.float32),
-    )
+def make_batch(seed: int) -> Batch:
+    batch = random_batch(seed)
+    returns = np.random.default_rng(seed).normal(size=batch.mask.shape) * batch.mask
+    return replace(batch, returns=returns.astype(np.float32))
 
 
 class PlainCritic:

@@ -16,7 +16,7 @@ from tailor_rl.errors import TailorError
 from tailor_rl.types import Batch, Update
 from tailor_rl.weights import WeightBundle, unpack
 from tests.learner_processes import RankProcesses
-from tests.tiny import VOCABULARY
+from tests.learner_reference import make_batch
 
 OPTIMIZER = {"learning_rate": 1e-2, "warmup_steps": 0, "max_grad_norm": 0.5}
 SFT = SFTConfig(**OPTIMIZER)
@@ -57,20 +57,6 @@ async def weights_of(group: LearnerGroup) -> dict[str, torch.Tensor]:
     await group.send(await group.version(), sink)
     assert isinstance(sink.bundle, WeightBundle)
     return {name: unpack(packed) for name, packed in sink.bundle.tensors.items()}
-
-
-def make_batch(seed: int, *, sequences: int = 7, longest: int = 30) -> Batch:
-    random = np.random.default_rng(seed)
-    lengths = random.integers(8, longest + 1, sequences)
-    columns = np.arange(longest)
-    mask = (columns >= 3) & (columns < lengths[:, None])
-    return Batch(
-        tokens=random.integers(3, VOCABULARY, mask.shape),
-        mask=mask,
-        rollout_logprobs=(random.normal(-5.5, 0.3, mask.shape) * mask).astype(np.float32),
-        advantages=(random.normal(size=mask.shape) * mask).astype(np.float32),
-        lengths=lengths,
-    )
 
 
 async def learn(group: LearnerGroup, batch: Batch) -> Update:
