@@ -6,11 +6,11 @@ Knows nothing about Ray: cells are processes, and how many fit at once comes as 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tailor_rl.bench.folder import StudyFolder
     from tailor_rl.bench.queue import Progress
     from tailor_rl.bench.study import Study
+    from tailor_rl.bench.version import Version
     from tailor_rl.config.forecast import Forecast
     from tailor_rl.config.schema import RunConfig
 
@@ -110,6 +111,11 @@ def _donors(reuse: Sequence[Path]) -> tuple[Path, ...]:
     for study in reuse:
         if not is_study(study):
             raise ConfigError(f"--reuse {study} is no study: name a folder of `tailor bench`")
+        if not runs_of(study):
+            raise ConfigError(
+                f"--reuse {study} has no runs to take anything from: figures alone count with "
+                "--add, and for the study that they are of"
+            )
     return tuple(run for study in reuse for run in runs_of(study))
 
 
@@ -225,35 +231,55 @@ def _begin(prepared: Prepared, folder: StudyFolder, at_once: Callable[[RunConfig
     from tailor_rl.bench.elsewhere import find_elsewhere
     from tailor_rl.bench.folder import is_finished
     from tailor_rl.bench.parts import recipe_key
-    from tailor_rl.bench.plan import extend_plan
+    from tailor_rl.bench.plan import extend_plan, write_plan
     from tailor_rl.bench.sharing import is_made, made_parts
     from tailor_rl.bench.version import check_same_version
-    from tailor_rl.runs.environment import describe_environment
 
     request = prepared.request
     folder.check(prepared.cells)
     recipes = {cell.family: recipe_key(cell.config) for cell in prepared.cells}
     elsewhere = find_elsewhere(folder.path, prepared.study, recipes, request.add)
-    cells = tuple(cell for cell in prepared.chosen if cell.name not in elsewhere.versions)
+    away = elsewhere.versions
+    cells = tuple(cell for cell in prepared.chosen if cell.name not in away)
     unfinished = [cell for cell in cells if not folder.finished(cell)]
-    now = describe_environment() if unfinished else None
-    check_same_version(folder.runs(), elsewhere.versions, mixed=request.mixed_versions, now=now)
-    elsewhere.keep()
-    known = made_parts(prepared.donors)
-    finished = len(elsewhere.versions) + sum(map(is_finished, folder.runs()))
-    finished += sum(is_made(cell.config, known) for cell in unfinished)
-    extend_plan(folder.path, prepared.study, recipes, finished=finished)
-    # One of each family: a seed needs no more room than another.
+    # One of each family: a seed needs no more room than another, and no other files.
     families = {cell.family: cell.config for cell in unfinished}
+    now = _version_now(list(families.values()), with_files=bool(away)) if unfinished else None
+    check_same_version(folder.runs(), away, mixed=request.mixed_versions, now=now)
+    known = made_parts(prepared.donors)
+    finished = len(away) + sum(map(is_finished, folder.runs()))
+    finished += sum(is_made(cell.config, known) for cell in unfinished)
+    plan = extend_plan(
+        folder.path,
+        elsewhere.plan,
+        prepared.study,
+        recipes,
+        finished=finished,
+        elsewhere=elsewhere.unforeseen(prepared.study),
+    )
+    elsewhere.keep()
+    write_plan(folder.path, plan)
     room = request.at_once or min(map(at_once, families.values()), default=1)
     folder.record(
         prepared.study,
         file=request.file,
         overrides=request.overrides,
         command=("tailor", *request.command[1:]),
-        at_once=room,
+        at_once=min(room, max(1, len(unfinished))),
     )
     return Sitting(cells, tuple(_usable(prepared.donors, now)), room)
+
+
+def _version_now(recipes: Sequence[RunConfig], *, with_files: bool) -> Version:
+    """Of runs that are about to begin."""
+    from tailor_rl.bench.version import as_version, with_inputs
+    from tailor_rl.runs.environment import describe_environment
+    from tailor_rl.runs.inputs import hash_inputs, named_inputs
+
+    now = as_version(describe_environment())
+    for recipe in recipes if with_files else ():
+        now = with_inputs(now, named_inputs(recipe, hash_inputs(recipe)))
+    return now
 
 
 def _work_off(
@@ -292,11 +318,11 @@ def _work_off(
         return queue.run()
 
 
-def _usable(donors: Sequence[Path], now: Mapping[str, Any] | None) -> list[Path]:
+def _usable(donors: Sequence[Path], now: Version | None) -> list[Path]:
     """Runs to reuse that are of this version: of others nothing is taken. None: nothing is run."""
-    from tailor_rl.bench.version import as_version, version_of
+    from tailor_rl.bench.version import version_of
 
-    return [] if now is None else [run for run in donors if version_of(run) == as_version(now)]
+    return [run for run in donors if now is not None and version_of(run).items() <= now.items()]
 
 
 def _say_failures(progress: Progress, folder: StudyFolder) -> None:
@@ -311,7 +337,7 @@ def _say_failures(progress: Progress, folder: StudyFolder) -> None:
     say(f"--only {first} that one alone")
     untouched = len(progress.cells) - len(progress.finished) - len(progress.failed)
     if untouched:
-        say(f"{untouched} cells were not begun, since the last three failed and none finished")
+        say(f"{untouched} more cells are not finished")
 
 
 def publish(study: Path, *, mixed_versions: bool) -> None:

@@ -15,6 +15,7 @@ from tailor_rl.bench.accounts import Cells
 from tailor_rl.bench.arm_figures import Scores, mean_of, scores_of
 from tailor_rl.bench.findings import Compared, Planned, Trended
 from tailor_rl.bench.paired import compare, holm, page_trend
+from tailor_rl.bench.plan import foreseen, is_late
 from tailor_rl.bench.study import ALL, Comparison, Study, Trend
 from tailor_rl.bench.verdicts import comparison_answer, trend_answer
 from tailor_rl.seeds import derive_seed
@@ -33,8 +34,7 @@ class Promises:
     entries: Sequence[Mapping[str, Any]]
 
     def of(self, key: str) -> list[Any]:
-        before = [each for i, each in enumerate(self.entries) if not _late(each, first=i == 0)]
-        return [value for entry in before for value in entry.get(key, ())]
+        return foreseen(self.entries)[key]
 
     def status(self, key: str, value: Any) -> Planned:
         if not self.entries:
@@ -48,7 +48,7 @@ class Promises:
         for i, entry in enumerate(self.entries):
             recipes = entry.get("recipes", {})
             for name, key in recipes.items():
-                if before.get(name, key) != key and _late(entry, first=i == 0):
+                if before.get(name, key) != key and is_late(entry, first=i == 0):
                     late[name] = int(entry.get("finished", 0))
             before |= recipes
         return late
@@ -57,11 +57,6 @@ class Promises:
         """Those that are in no plan; () where there is no plan to be in."""
         known = self.of("seeds") if self.entries else seeds
         return tuple(sorted(seed for seed in seeds if seed not in known))
-
-
-def _late(entry: Mapping[str, Any], *, first: bool) -> bool:
-    """A later entry that does not say how many cells had finished by then may be of any time."""
-    return bool(entry.get("finished", 0 if first else 1))
 
 
 def make_comparisons(

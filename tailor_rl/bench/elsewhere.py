@@ -1,21 +1,26 @@
 """Cells of a study that were run in another place: of these only the figures are here.
 
-elsewhere/NAME.json is the gathered.json of that place, and its cells count as finished. So machines
-share out the seeds of a study, and one whose runs are lost goes on from what was published of it.
+elsewhere/NAME/ holds gathered.json and plan.json of such a place, and its cells count as finished.
+So machines share out the cells of a study, and one whose runs are lost goes on from what was
+published of it. A study's folder that has figures and no runs is such a place itself.
 """
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tailor_rl.bench.cells import Place, places_of
+from tailor_rl.bench.figures import CellFigures
 from tailor_rl.bench.folder import ELSEWHERE, GATHERED, runs_of
 from tailor_rl.bench.gathered import Gathered, read_gathered
-from tailor_rl.bench.plan import PLAN, known_recipes, read_plan
+from tailor_rl.bench.plan import PLAN, Entry, known_recipes, read_plan, unforeseen
 from tailor_rl.bench.study import Study
-from tailor_rl.bench.version import Version
+from tailor_rl.bench.version import Version, with_inputs
 from tailor_rl.errors import RunFolderError
 from tailor_rl.runs.files import explaining_disk_errors, write_atomic
 
@@ -23,42 +28,80 @@ _MADE_OF = ("recipe", "shared", "matched")  # every cell
 _AXES = ("task", "student", "algorithm", "arm")
 
 
-def read_elsewhere(study: Path) -> dict[str, Gathered]:
-    """By file; {} where all cells are here. RunFolderError for a damaged file."""
-    files = sorted((study / ELSEWHERE).glob("*.json"))
-    return {file.name: read_gathered(file) for file in files}
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The cells that were run in one place. `path` is a folder with gathered.json and plan.json."""
+
+    path: Path
+    gathered: Gathered
+
+    @property
+    def cells(self) -> dict[str, CellFigures]:
+        return {cell.cell: cell for cell in self.gathered.figures}
+
+
+def read_elsewhere(study: Path) -> list[Part]:
+    """[] where all cells are here. RunFolderError for a damaged file."""
+    folders = sorted(file.parent for file in study.glob(f"{ELSEWHERE}/*/{GATHERED}"))
+    if not runs_of(study) and (study / GATHERED).is_file():
+        folders.append(study)
+    return _without_copies([_read_part(folder) for folder in folders])
 
 
 def cells_elsewhere(study: Path) -> dict[str, float]:
     """Cell -> pass@1 on test after RL, of what was run elsewhere."""
-    parts = read_elsewhere(study).values()
-    return {cell.cell: cell.figures["rl test pass@1"] for part in parts for cell in part.figures}
+    cells = (cell for part in read_elsewhere(study) for cell in part.gathered.figures)
+    return {cell.cell: cell.figures["rl test pass@1"] for cell in cells}
 
 
-def versions_elsewhere(parts: Iterable[Gathered]) -> dict[str, Version]:
-    """Cell -> what it was made with."""
-    return {cell.cell: cell.versions for part in parts for cell in part.figures}
+def versions_elsewhere(parts: Iterable[Part]) -> dict[str, Version]:
+    """Cell -> what it was made with and from."""
+    cells = (cell for part in parts for cell in part.gathered.figures)
+    return {cell.cell: with_inputs(cell.versions, cell.inputs) for cell in cells}
 
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """What a study has and will have in elsewhere/. `versions`: cell -> what it was made with."""
+    """What a study has and will have in elsewhere/."""
 
     study: Path
-    versions: Mapping[str, Version]
-    places: tuple[Path, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def versions(self) -> dict[str, Version]:
+        """Cell -> what it was made with and from."""
+        return versions_elsewhere(self.parts)
+
+    @property
+    def plan(self) -> list[Entry]:
+        """That of the study; where it has none that of its first part, which was written before
+        those cells had begun.
+        """
+        plans = [read_plan(folder) for folder in (self.study, *(part.path for part in self.parts))]
+        return next(filter(None, plans), [])
+
+    def unforeseen(self, study: Study) -> dict[str, list[Any]]:
+        """What `study` promises and not every part was promised before its cells began."""
+        found: dict[str, list[Any]] = {}
+        for part in self.parts:
+            for key, values in unforeseen(study, read_plan(part.path)).items():
+                known = found.setdefault(key, [])
+                known += [value for value in values if value not in known]
+        return found
 
     def keep(self) -> None:
-        """Copy what was found good. A study without a plan takes that of the first place: it was
-        written before those cells had begun.
-        """
-        for place in self.places:
-            folder, name = self.study / ELSEWHERE, _file_name(place)
-            with explaining_disk_errors(self.study, name):
-                folder.mkdir(exist_ok=True)
-                write_atomic(folder / name, (place / GATHERED).read_text())
-                if (place / PLAN).is_file() and not (self.study / PLAN).is_file():
-                    write_atomic(self.study / PLAN, (place / PLAN).read_text())
+        """Copy what was found good, and drop copies that hold less."""
+        folder = self.study / ELSEWHERE
+        kept = {folder / _name(part.path) for part in self.parts}
+        for part in self.parts:
+            target = folder / _name(part.path)
+            with explaining_disk_errors(self.study, f"{ELSEWHERE}/{target.name}"):
+                if not target.is_dir():
+                    target.mkdir(parents=True)
+                    write_atomic(target / PLAN, (part.path / PLAN).read_text())
+                    write_atomic(target / GATHERED, (part.path / GATHERED).read_text())
+        for old in set(folder.glob("*/")) - kept:
+            shutil.rmtree(old)
 
 
 def find_elsewhere(
@@ -66,56 +109,84 @@ def find_elsewhere(
 ) -> Elsewhere:
     """With the finished cells of these places added; writes nothing.
 
-    A study's folder that holds its figures and no runs is such a place itself.
-
     Args:
         recipes: a hash for every cell of `study` without its seed.
         places: folders of the study, of which gathered.json and plan.json are enough.
 
-    Raises RunFolderError where a cell is none of this study, was made by another recipe, or is here
-    already.
+    Raises RunFolderError where a cell is none of this study, was made by another recipe or by one
+    that cannot be told, is here already, or has other figures in another place.
     """
-    known = read_elsewhere(study_path)
     here = {run.name for run in runs_of(study_path)}
-    if not here and not known and (study_path / GATHERED).is_file():
-        places = [study_path, *places]
-    for place in places:
-        known.pop(_file_name(place), None)  # as it was when it was added before
-    for place in places:
-        part = read_gathered(place / GATHERED)
-        taken = here | {cell.cell for each in known.values() for cell in each.figures}
-        _check(place, part, study, recipes, here=taken)
-        known[_file_name(place)] = part
-    return Elsewhere(study_path, versions_elsewhere(known.values()), tuple(places))
+    parts = _without_copies([*read_elsewhere(study_path), *map(_read_part, places)])
+    for i, part in enumerate(parts):
+        _check(part, study, recipes, here=here)
+        _check_equal(part, parts[:i])
+    return Elsewhere(study_path, tuple(parts))
 
 
-def _file_name(place: Path) -> str:
-    return "-".join(place.resolve().parts[1:]) + ".json"
+def _read_part(folder: Path) -> Part:
+    return Part(folder, read_gathered(folder / GATHERED))
 
 
-def _check(
-    place: Path, part: Gathered, study: Study, recipes: Mapping[str, str], *, here: Collection[str]
-) -> None:
-    known = known_recipes(read_plan(place))
-    ours, theirs = ({each.name: each for each in places_of(s)} for s in (study, part.study))
-    for cell in part.figures:
-        name = cell.cell
+def _without_copies(parts: Sequence[Part]) -> list[Part]:
+    """A part of which another one has every cell, figure by figure, says nothing new."""
+    kept: list[Part] = []
+    for part in sorted(parts, key=lambda part: -len(part.cells)):
+        known = [each.cells for each in kept]
+        if part.cells and not any(_is_within(part.cells, cells) for cells in known):
+            kept.append(part)
+    return kept
+
+
+def _is_within(cells: Mapping[str, CellFigures], others: Mapping[str, CellFigures]) -> bool:
+    return all(name in others and others[name] == cell for name, cell in cells.items())
+
+
+def _name(folder: Path) -> str:
+    """By what it holds: a folder may be filled anew, and a copy may lie anywhere."""
+    return hashlib.blake2b((folder / GATHERED).read_bytes(), digest_size=6).hexdigest()
+
+
+def _check(part: Part, study: Study, recipes: Mapping[str, str], *, here: Collection[str]) -> None:
+    known = known_recipes(read_plan(part.path))
+    ours, theirs = (
+        {each.name: each for each in places_of(s)} for s in (study, part.gathered.study)
+    )
+    for name in part.cells:
         if name not in ours or name not in theirs:
-            raise RunFolderError(f"{place} has {name}, which is no cell of this study")
-        changed = [*_differing(ours[name], study, part.study)]
+            raise RunFolderError(
+                f"{part.path} has {name}, which is no cell of this study: put back what made it "
+                "one (a study may only grow), or begin another with --name"
+            )
         family = ours[name].family
-        if family in known and recipes[family] != known[family]:
-            changed.append("what its recipe file says (plan.json)")
+        if family not in known:
+            raise RunFolderError(
+                f"{part.path} has no {PLAN} with the recipe of {family} (older versions wrote "
+                f"none), so whether {name} belongs to this study cannot be told"
+            )
+        changed = [*_differing(ours[name], study, part.gathered.study)]
+        if recipes[family] != known[family]:
+            changed.append(f"what its recipe file or the command line says ({PLAN})")
         if changed:
             raise RunFolderError(
-                f"{place} made {name} by another recipe: it differs in {changed[0]}, so its "
+                f"{part.path} made {name} by another recipe: it differs in {changed[0]}, so its "
                 "figures do not belong to this study"
             )
         if name in here:
             raise RunFolderError(
-                f"{name} is in {place} and in this study already: a cell counts once, so leave "
+                f"{name} is in {part.path} and in this study already: a cell counts once, so leave "
                 "one of the two out"
             )
+
+
+def _check_equal(part: Part, others: Sequence[Part]) -> None:
+    for other in others:
+        for name in part.cells.keys() & other.cells.keys():
+            if part.cells[name] != other.cells[name]:
+                raise RunFolderError(
+                    f"{name} has other figures in {part.path} than in {other.path}: a cell counts "
+                    "once, so leave one of the two out"
+                )
 
 
 def _differing(place: Place, ours: Study, theirs: Study) -> Iterator[str]:

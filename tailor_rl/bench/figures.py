@@ -6,7 +6,7 @@ Knows nothing about other cells. Shares lie between 0 and 1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ class CellFigures:
     `figures`: "STAGE SPLIT FIGURE" -> share; "plateau" of the curve. `training`: metric
     -> one number an RL step (reward, entropy, response_tokens, informative). `making`: what the
     SFT set cost, by kind (teacher_tokens, generated_tokens, rollouts, learner_tokens, seconds,
-    ...); `sft` and `rl` likewise. `forecast` is the gain that the gate foretold before RL.
+    ...); `sft` and `rl` likewise. `forecast` is the gain that the gate foretold before RL. `inputs`
+    are hashes of student and data ("student knights-qwen2" -> hash); {} in older files.
     """
 
     cell: str
@@ -64,3 +65,4 @@ class CellFigures:
     forecast: float | None
     commit: str
     versions: Mapping[str, str]
+    inputs: Mapping[str, str] = field(default_factory=dict)

@@ -4,7 +4,7 @@ plan.json      what was planned, and what was added when
 study.json     the study as it was last asked for, and the command
 cells/NAME/    a run folder            logs/NAME.log    what its run printed
 new/           cells that are being put together
-elsewhere/     figures of cells that were run in another place
+elsewhere/*/   figures of cells that were run in another place
 gathered.json, results.json, report.html, report.md, report.svg
 """
 
@@ -74,13 +74,14 @@ class StudyFolder:
         command: Sequence[str],
         at_once: int,
     ) -> None:
-        """What was asked for last."""
+        """What was asked for last. `at_once`: as many as ever."""
+        before = read_json(self.path / STUDY) if (self.path / STUDY).is_file() else {}
         known = {
             "study": study.model_dump(mode="json"),
             "file": str(file.resolve()),
             "overrides": list(overrides),
             "command": list(command),
-            "at_once": at_once,
+            "at_once": max(at_once, before.get("at_once", 1)),
         }
         with explaining_disk_errors(self.path, STUDY):
             write_json(self.path / STUDY, known)
@@ -168,6 +169,6 @@ def read_recorded(study: Path) -> dict[str, Any]:
     """study.json, as `StudyFolder.record` wrote it. RunFolderError where it is missing."""
     if not (study / STUDY).is_file():
         raise RunFolderError(
-            f"{study} has no {STUDY}: its runs are elsewhere, and only `tailor report` works on it"
+            f"{study} has no {STUDY}: `tailor bench` with the study's file makes one"
         )
     return read_json(study / STUDY)

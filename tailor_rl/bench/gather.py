@@ -14,7 +14,7 @@ from tailor_rl.bench.cells import Place, places_of
 from tailor_rl.bench.elsewhere import read_elsewhere, versions_elsewhere
 from tailor_rl.bench.figures import CellFigures
 from tailor_rl.bench.folder import CELLS, GATHERED, is_finished, read_recorded, runs_of
-from tailor_rl.bench.gathered import Gathered, merge, pool_by_arm, read_gathered, write_gathered
+from tailor_rl.bench.gathered import Gathered, merge, pool_by_arm, write_gathered
 from tailor_rl.bench.reading import read_cell
 from tailor_rl.bench.report import Asked, Extras, Reply
 from tailor_rl.bench.results import Key
@@ -36,9 +36,9 @@ def gather(study_path: Path, *, mixed_versions: bool) -> Gathered:
     RunFolderError where the folder is no study, a run is damaged, or cells are of different
     versions and `mixed_versions` does not allow that.
     """
-    elsewhere = list(read_elsewhere(study_path).values())
-    if not runs_of(study_path) and not elsewhere and (study_path / GATHERED).is_file():
-        return read_gathered(study_path / GATHERED)
+    elsewhere = read_elsewhere(study_path)
+    if not runs_of(study_path) and [part.path for part in elsewhere] == [study_path]:
+        return elsewhere[0].gathered
     recorded = read_recorded(study_path)
     study = Study.model_validate(recorded["study"])
     cells = places_of(study)
@@ -65,7 +65,7 @@ def gather(study_path: Path, *, mixed_versions: bool) -> Gathered:
         ),
         usages=tuple(usages.items()),
     )
-    gathered = merge(own, elsewhere)
+    gathered = merge(own, [part.gathered for part in elsewhere])
     write_gathered(study_path / GATHERED, gathered)
     return gathered
 

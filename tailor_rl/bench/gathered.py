@@ -54,7 +54,7 @@ def read_gathered(path: Path) -> Gathered:
     """RunFolderError where the file is missing or damaged."""
     try:
         return _ADAPTER.validate_json(path.read_bytes())
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise RunFolderError(f"{path.parent} is no study: `tailor bench` makes one") from error
     except ValidationError as error:
         raise RunFolderError(

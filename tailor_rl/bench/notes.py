@@ -50,6 +50,12 @@ def make_notes(
         yield (
             f"Cells were run in {num_places} places: on different machines, seconds do not compare"
         )
+        silent = sum(not cell.inputs for runs in grouped.values() for cell in runs)
+        if silent:
+            yield (
+                f"{plural(silent, 'cell')} of an older version: whether student and data were the "
+                "same everywhere was not recorded"
+            )
 
 
 def _late_recipes(promises: Promises) -> Iterator[str]:

@@ -21,15 +21,19 @@ PLAN = "plan.json"
 _NAMED = ("arms", "tasks", "students", "algorithms")
 _LISTED = ("seeds", "comparisons", "trends", "thresholds")
 
-# "time", "finished" (cells when it was written), the keys above, and "recipes": hashes of those
-# that are new or changed, by cell without its seed.
+# "time", "finished" (cells when it was written), the keys above, "recipes": hashes of those that
+# are new or changed, by cell without its seed, and "unforeseen": what was planned here and not in
+# a place whose cells were added, so that it may have been chosen by their figures.
 Entry = Mapping[str, Any]
 
 
 def read_plan(folder: Path) -> list[Entry]:
-    """[] before the first."""
+    """[] before the first. RunFolderError where it is damaged."""
     path = folder / PLAN
-    return read_json(path)["entries"] if path.is_file() else []
+    entries = read_json(path).get("entries") if path.is_file() else []
+    if not isinstance(entries, list):
+        raise RunFolderError(f"{path} is damaged: it has no list of entries")
+    return entries
 
 
 def promises(study: Study) -> dict[str, list[Any]]:
@@ -45,24 +49,59 @@ def known_promises(entries: Sequence[Entry]) -> dict[str, list[Any]]:
     return {key: [each for entry in entries for each in entry.get(key, [])] for key in keys}
 
 
+def foreseen(entries: Sequence[Entry]) -> dict[str, list[Any]]:
+    """What was written down before any run; of a later entry that does not say how many cells had
+    finished by then it cannot be told.
+    """
+    early = [entry for i, entry in enumerate(entries) if not is_late(entry, first=i == 0)]
+    return {
+        key: [value for value in values if value not in _called_unforeseen(entries, key)]
+        for key, values in known_promises(early).items()
+    }
+
+
+def is_late(entry: Entry, *, first: bool) -> bool:
+    """Whether cells had finished when it was written."""
+    return bool(entry.get("finished", 0 if first else 1))
+
+
+def unforeseen(study: Study, entries: Sequence[Entry]) -> dict[str, list[Any]]:
+    """What a study promises and such a plan did not before any run."""
+    known = foreseen(entries)
+    asked = {key: values for key, values in promises(study).items() if key in _LISTED}
+    left = {key: [each for each in asked[key] if each not in known[key]] for key in asked}
+    return {key: values for key, values in left.items() if values}
+
+
+def _called_unforeseen(entries: Sequence[Entry], key: str) -> list[Any]:
+    return [value for entry in entries for value in entry.get("unforeseen", {}).get(key, ())]
+
+
 def known_recipes(entries: Sequence[Entry]) -> dict[str, str]:
     """As they were last planned."""
     return {name: key for entry in entries for name, key in entry.get("recipes", {}).items()}
 
 
 def extend_plan(
-    folder: Path, study: Study, recipes: Mapping[str, str], *, finished: int
+    folder: Path,
+    entries: Sequence[Entry],
+    study: Study,
+    recipes: Mapping[str, str],
+    *,
+    finished: int,
+    elsewhere: Mapping[str, Sequence[Any]] | None = None,
 ) -> list[Entry]:
-    """Write down what the study promises and the plan does not hold yet; the whole plan.
+    """The plan with what the study promises and `entries` do not hold yet; writes nothing.
 
     Args:
+        folder: the study's, for the message.
         recipes: a hash for every cell of the grid without its seed.
         finished: how many cells are known by now.
+        elsewhere: what was unforeseen in places whose cells are among them (`unforeseen`).
 
     Raises RunFolderError where something that was planned is gone: a comparison that is left out
     after its runs were seen is a comparison that came out wrong.
     """
-    entries = read_plan(folder)
     known, asked = known_promises(entries), promises(study)
     for key, values in known.items():
         gone = [value for value in values if value not in asked[key]]
@@ -79,13 +118,25 @@ def extend_plan(
     planned = known_recipes(entries).items()
     if changed := {each: key for each, key in recipes.items() if (each, key) not in planned}:
         added["recipes"] = changed
+    before = foreseen(entries)
+    late = {
+        key: new
+        for key, values in (elsewhere or {}).items()
+        if (new := [value for value in values if value in before[key]])
+    }
+    if late:
+        added["unforeseen"] = late
     if not added:
-        return entries
+        return list(entries)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    entries = [*entries, {"time": now, "finished": finished, **added}]
-    with explaining_disk_errors(folder, PLAN):
-        write_json(folder / PLAN, {"entries": entries})
-    return entries
+    return [*entries, {"time": now, "finished": finished, **added}]
+
+
+def write_plan(folder: Path, entries: Sequence[Entry]) -> None:
+    """Where it says something new."""
+    if list(entries) != read_plan(folder):
+        with explaining_disk_errors(folder, PLAN):
+            write_json(folder / PLAN, {"entries": entries})
 
 
 def _shown(value: Any) -> str:

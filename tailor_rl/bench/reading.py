@@ -9,10 +9,12 @@ from typing import Any
 
 from tailor_rl.bench.figures import CellFigures, Measured, SetFacts
 from tailor_rl.bench.thresholds import plateau
-from tailor_rl.bench.version import version_of
+from tailor_rl.bench.version import inputs_of, version_of
 from tailor_rl.errors import RunFolderError
 from tailor_rl.initialisations.re_distill import FIRST_RUN
 from tailor_rl.measures.forecast import report_name
+from tailor_rl.runs.folder import read_run_config
+from tailor_rl.runs.inputs import named_inputs
 from tailor_rl.runs.journal import VALIDATION
 from tailor_rl.runs.ledger import LOST, read_ledger
 from tailor_rl.summary import read_evaluations, read_object, read_rows
@@ -55,6 +57,7 @@ def read_cell(run: Path, *, setting: str, arm: str, seed: int) -> CellFigures:
         forecast=_forecast(run, sft="sft test pass@1" in figures),
         commit=(environment.get("git") or {}).get("commit", "unknown"),
         versions=version_of(run),
+        inputs=named_inputs(read_run_config(run), inputs_of(run)),
     )
 
 

@@ -7,7 +7,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tailor_rl.bench.cells import places_of
-from tailor_rl.bench.folder import CELLS, ELSEWHERE, is_finished, read_recorded
+from tailor_rl.bench.folder import (
+    CELLS,
+    ELSEWHERE,
+    GATHERED,
+    STUDY,
+    is_finished,
+    read_recorded,
+    runs_of,
+)
 from tailor_rl.bench.overview import final_figure, reason, where
 from tailor_rl.bench.study import Study
 from tailor_rl.cli_status import read_status
@@ -31,9 +39,11 @@ class CellStatus:
 
 def read_study_status(study_path: Path) -> list[CellStatus]:
     """RunFolderError where there is no study, or one of its runs is damaged."""
-    recorded = read_recorded(study_path)
-    study = Study.model_validate(recorded["study"])
     elsewhere = _elsewhere(study_path)
+    if (study_path / STUDY).is_file() or not elsewhere:
+        study = Study.model_validate(read_recorded(study_path)["study"])
+    else:
+        study = _published(study_path)
     return [
         CellStatus(name, "finished", f"{100 * elsewhere[name]:.1f} %, elsewhere", 0.0)
         if name in elsewhere
@@ -43,11 +53,18 @@ def read_study_status(study_path: Path) -> list[CellStatus]:
 
 
 def _elsewhere(study_path: Path) -> dict[str, float]:
-    if not (study_path / ELSEWHERE).is_dir():
+    if not (study_path / ELSEWHERE).is_dir() and runs_of(study_path):
         return {}
     from tailor_rl.bench.elsewhere import cells_elsewhere  # a second and more of imports
 
     return cells_elsewhere(study_path)
+
+
+def _published(study_path: Path) -> Study:
+    """Of a folder that has figures and no runs."""
+    from tailor_rl.bench.gathered import read_gathered
+
+    return read_gathered(study_path / GATHERED).study
 
 
 def _status(name: str, run: Path) -> CellStatus:

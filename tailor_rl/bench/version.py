@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tailor_rl.errors import RunFolderError
+from tailor_rl.runs.folder import read_run_config
+from tailor_rl.runs.inputs import named_inputs
 from tailor_rl.summary import read_object
 
 Version = Mapping[str, str]  # "code" and each package -> which
+INPUT = "input "
 
 
 def version_of(run: Path) -> Version:
@@ -35,26 +38,33 @@ def inputs_of(run: Path) -> Mapping[str, str]:
     return inputs
 
 
+def with_inputs(version: Version, inputs: Mapping[str, str]) -> Version:
+    """`inputs`: as `named_inputs` has them."""
+    return {**version, **{f"{INPUT}{name}": value for name, value in inputs.items()}}
+
+
 def version_differences(
     runs: Sequence[Path],
     elsewhere: Mapping[str, Version],
-    now: Mapping[str, Any] | None = None,
+    now: Version | None = None,
 ) -> list[str]:
-    """A sentence for each thing that the runs do not have in common. `elsewhere`: run -> version,
-    of those whose folders are not here; `now`: the environment of runs that are about to begin.
+    """A sentence for each thing that the runs do not have in common. `elsewhere`: run -> version
+    and inputs, of those whose folders are not here; `now`: those of runs that are about to begin.
     """
     here: dict[str, Version] = {run.name: {**version_of(run), **inputs_of(run)} for run in runs}
+    if elsewhere:  # paths are of one machine
+        here = {run.name: with_inputs(here[run.name], _named(run)) for run in runs}
     versions = {**elsewhere, **here}
     if now is not None:
-        versions["this one"] = as_version(now)
+        versions["this one"] = now
     found = []
     for key in sorted({key for version in versions.values() for key in version}):
         by_value: dict[str, list[str]] = {}
         for name, version in versions.items():
-            if key in version or not key.startswith("/"):  # not every run has every input
+            if key in version or not key.startswith(("/", INPUT)):  # not all have every input
                 by_value.setdefault(version.get(key, "none"), []).append(name)
         if len(by_value) > 1:
-            parts = (f"{value} in {_named(names)}" for value, names in sorted(by_value.items()))
+            parts = (f"{value} in {_some(names)}" for value, names in sorted(by_value.items()))
             found.append(f"{key}: {', '.join(parts)}")
     return found
 
@@ -64,7 +74,7 @@ def check_same_version(
     elsewhere: Mapping[str, Version],
     *,
     mixed: bool,
-    now: Mapping[str, Any] | None = None,
+    now: Version | None = None,
 ) -> list[str]:
     """The differences (`version_differences`), where `mixed` allows them, else RunFolderError
     naming each.
@@ -73,12 +83,17 @@ def check_same_version(
     if found and not mixed:
         raise RunFolderError(
             f"the runs were made by different versions ({'; '.join(found)}): their figures do not "
-            "belong in one table; delete the odd runs' folders and run them again, or say "
-            "--mixed-versions, which the report will show"
+            "belong in one table; delete the odd ones (run folders in cells/, figures in "
+            "elsewhere/, or gathered.json where it alone is left) and run those cells again, or "
+            "say --mixed-versions, which the report will show"
         )
     return found
 
 
-def _named(names: Sequence[str]) -> str:
+def _named(run: Path) -> dict[str, str]:
+    return named_inputs(read_run_config(run), inputs_of(run))
+
+
+def _some(names: Sequence[str]) -> str:
     """Example: "knights-tailor-seed-1 and 3 more"."""
     return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")

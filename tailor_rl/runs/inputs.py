@@ -9,27 +9,36 @@ from typing import Any
 
 from tailor_rl.config.schema import RunConfig
 
-LARGE_BYTES = 64 << 20  # of such a file, size and time of change stand for its content
+LARGE_BYTES = 64 << 20  # of such a file its size and pieces of it stand for the content
+PIECES, PIECE_BYTES = 64, 64 << 10  # training changes every tensor: no need to read gigabytes
 
 
 def hash_inputs(config: RunConfig) -> dict[str, str]:
     """Absolute path -> hash, of every file and folder that a value of the recipe names: student,
     data, libraries, prompts, files of the user's own ("file.py:NAME").
     """
-    values = dict.fromkeys(_texts(config.model_dump(mode="json")))
-    paths = (Path(text.rpartition(":")[0] if ".py:" in text else text) for text in values)
-    return {str(path): _hash(path) for path in paths if path.is_absolute() and path.exists()}
+    paths = dict.fromkeys(path for _, path in _paths(config.model_dump(mode="json")))
+    return {str(path): _hash(path) for path in paths if path.exists()}
 
 
-def _texts(value: Any) -> Iterator[str]:
+def named_inputs(config: RunConfig, inputs: Mapping[str, str]) -> dict[str, str]:
+    """Such hashes by what they are in the recipe, wherever they lie: "student knights-qwen2"."""
+    named = _paths(config.model_dump(mode="json"))
+    return {f"{key} {path.name}": inputs[str(path)] for key, path in named if str(path) in inputs}
+
+
+def _paths(value: Any, key: str = "") -> Iterator[tuple[str, Path]]:
+    """Dotted keys and the absolute paths there."""
     if isinstance(value, str):
-        yield value
+        path = Path(value.rpartition(":")[0] if ".py:" in value else value)
+        if path.is_absolute():
+            yield key, path
     elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
+        for name, item in value.items():
+            yield from _paths(item, f"{key}.{name}".lstrip("."))
     elif isinstance(value, list):
         for item in value:
-            yield from _texts(item)
+            yield from _paths(item, key)
 
 
 def _hash(path: Path) -> str:
@@ -41,7 +50,12 @@ def _hash(path: Path) -> str:
 
 
 def _content(file: Path) -> str:
-    about = file.stat()
-    if about.st_size > LARGE_BYTES:
-        return f"{about.st_size} {about.st_mtime_ns}"
-    return hashlib.blake2b(file.read_bytes()).hexdigest()
+    size = file.stat().st_size
+    if size <= LARGE_BYTES:
+        return hashlib.blake2b(file.read_bytes()).hexdigest()
+    digest = hashlib.blake2b(str(size).encode())
+    with file.open("rb") as opened:
+        for i in range(PIECES):
+            opened.seek((size - PIECE_BYTES) * i // (PIECES - 1))
+            digest.update(opened.read(PIECE_BYTES))
+    return digest.hexdigest()

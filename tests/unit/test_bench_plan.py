@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from tailor_rl.bench.comparing import Promises
-from tailor_rl.bench.plan import extend_plan, known_promises, read_plan
+from tailor_rl.bench.plan import (
+    Entry,
+    extend_plan,
+    known_promises,
+    read_plan,
+    unforeseen,
+    write_plan,
+)
 from tailor_rl.bench.study import Study
 from tailor_rl.errors import RunFolderError
 
@@ -19,13 +27,21 @@ def study(**more: object) -> Study:
     return Study.model_validate({"recipe": "r.toml", "seeds": (1, 2), "arms": arms, **more})
 
 
+def extend(
+    folder: Path, asked: Study, recipes: Mapping[str, str], *, finished: int
+) -> Sequence[Entry]:
+    entries = extend_plan(folder, read_plan(folder), asked, recipes, finished=finished)
+    write_plan(folder, entries)
+    return entries
+
+
 def test_the_plan_is_written_first_and_what_is_added_says_when(tmp_path: Path) -> None:
     compared = {"arm": "a", "against": "b"}
-    first = extend_plan(tmp_path, study(comparisons=[compared]), RECIPES, finished=0)
+    first = extend(tmp_path, study(comparisons=[compared]), RECIPES, finished=0)
     assert [entry["finished"] for entry in first] == [0]
-    assert extend_plan(tmp_path, study(comparisons=[compared]), RECIPES, finished=4) == first
+    assert extend(tmp_path, study(comparisons=[compared]), RECIPES, finished=4) == first
     more = study(comparisons=[compared, {"arm": "a", "against": "c"}], seeds=(1, 2, 3))
-    entries = extend_plan(tmp_path, more, RECIPES, finished=6)
+    entries = extend(tmp_path, more, RECIPES, finished=6)
     assert entries[0] == first[0]
     assert entries[1]["seeds"] == [3]
     assert [each["against"] for each in entries[1]["comparisons"]] == ["c"]
@@ -42,14 +58,31 @@ def test_what_was_planned_cannot_be_left_out(
     tmp_path: Path, gone: dict[str, object], said: str
 ) -> None:
     planned = {"comparisons": [{"arm": "a", "against": "b"}]}
-    extend_plan(tmp_path, study(**planned), RECIPES, finished=0)
+    extend(tmp_path, study(**planned), RECIPES, finished=0)
     with pytest.raises(RunFolderError, match=said):
-        extend_plan(tmp_path, study(**{**planned, **gone}), RECIPES, finished=0)
+        extend(tmp_path, study(**{**planned, **gone}), RECIPES, finished=0)
 
 
 def test_a_recipe_that_is_changed_when_others_are_known_can_be_seen(tmp_path: Path) -> None:
-    extend_plan(tmp_path, study(), RECIPES, finished=0)
-    extend_plan(tmp_path, study(), {**RECIPES, "b": "4"}, finished=0)
-    entries = extend_plan(tmp_path, study(), {**RECIPES, "b": "4", "c": "5", "d": "6"}, finished=3)
+    extend(tmp_path, study(), RECIPES, finished=0)
+    extend(tmp_path, study(), {**RECIPES, "b": "4"}, finished=0)
+    entries = extend(tmp_path, study(), {**RECIPES, "b": "4", "c": "5", "d": "6"}, finished=3)
     assert [entry["recipes"] for entry in entries] == [RECIPES, {"b": "4"}, {"c": "5", "d": "6"}]
     assert Promises(entries).late_recipes() == {"c": 3}
+
+
+def test_what_an_added_place_had_not_planned_is_no_plan_here(tmp_path: Path) -> None:
+    old, new = ({"arm": "a", "against": each} for each in "bc")
+    theirs = extend_plan(tmp_path, [], study(comparisons=[old]), RECIPES, finished=0)
+    asked = study(comparisons=[old, new])
+    ours = extend_plan(tmp_path, [], asked, RECIPES, finished=0)  # before any run here
+    missing = unforeseen(asked, theirs)
+    assert [each["against"] for each in missing["comparisons"]] == ["c"]
+    plan = extend_plan(tmp_path, ours, asked, RECIPES, finished=2, elsewhere=missing)
+    assert plan[1]["unforeseen"] == missing
+    promised = Promises(plan)
+    states = [
+        promised.status("comparisons", each.model_dump(mode="json")) for each in asked.comparisons
+    ]
+    assert states == ["planned", "added"]
+    assert extend_plan(tmp_path, plan, asked, RECIPES, finished=2, elsewhere=missing) == plan

@@ -226,7 +226,7 @@ def test_results_of_different_versions_are_not_mixed_unless_told(folder: StudyFo
     with pytest.raises(RunFolderError, match=r"torch: 1\.0 in b-seed-1, .* in a-seed-1"):
         check_same_version(folder.runs(), {}, mixed=False)
     assert len(check_same_version(folder.runs(), {}, mixed=True)) == 1
-    now = json.loads((folder.cell("a-seed-1") / "environment.json").read_text())
+    now = version_of(folder.cell("a-seed-1"))
     runs = [folder.cell("a-seed-1")]
     assert check_same_version(runs, {}, mixed=False, now=now) == []
     with pytest.raises(RunFolderError, match="new in this one"):

@@ -361,7 +361,7 @@ def test_cells_of_another_study_or_version_or_twice_are_refused(
         return told
 
     assert "is in published and in this study already" in refused("--name", "first")
-    assert "differs in what its recipe file says" in refused("rl.num_steps=3")
+    assert "differs in what its recipe file or the command line says" in refused("rl.num_steps=3")
     (here / "study.toml").write_text(
         STUDY.replace("[arms.tailor]", "[arms.tailor]\nsft={batch_size=4}")
     )
@@ -370,8 +370,70 @@ def test_cells_of_another_study_or_version_or_twice_are_refused(
     assert "tailor-seed-1, which is no cell of this study" in refused()
     (here / "study.toml").write_text(STUDY)
     assert "no study: `tailor bench` makes one" in refused("--add", "nowhere")
-    text = (here / "published" / "gathered.json").read_text()
-    code = json.loads(text)["figures"][0]["versions"]["code"]
-    (here / "published" / "gathered.json").write_text(text.replace(code, "other"))
+    assert "gathered.json is no study" in refused("--add", "published/gathered.json")
+    file = here / "published" / "gathered.json"
+    text = file.read_text()
+    first = json.loads(text)["figures"][0]
+    file.write_text(text.replace(first["versions"]["code"], "other"))
     assert "in this one, other in tailor-seed-1 and 1 more" in refused()
+    file.write_text(text.replace(first["inputs"]["student student"], "otherwise"))
+    assert "input student student:" in refused()
+    file.write_text(text)
+    (here / "published" / "plan.json").write_text("{}")
+    assert "plan.json is damaged" in refused()
+    (here / "published" / "plan.json").unlink()
+    assert "cannot be told" in refused()
     assert not (here / "runs" / "study" / "elsewhere").exists()
+    assert not (here / "runs" / "study" / "plan.json").exists()
+
+
+def test_added_cells_stay_whatever_happens_to_the_place_they_came_from(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = here / "runs" / "study"
+
+    def cells() -> list[str]:
+        figures = json.loads((study / "gathered.json").read_text())["figures"]
+        return [each["cell"] for each in figures]
+
+    for name, seed in (("first", "1"), ("second", "2")):
+        assert bench("--name", name, "--only", f"rule_based-seed-{seed}") == 0
+        keep_figures_alone(here / "runs" / name, here / "in")
+        assert bench("--add", "in", "--only", f"rule_based-seed-{seed}") == 0
+        shutil.rmtree(here / "in")  # and is filled anew
+    assert cells() == ["rule_based-seed-1", "rule_based-seed-2"]
+    RunOnFakes.made.clear()
+    assert bench("--only", "tailor-seed-1") == 0
+    assert RunOnFakes.made == ["tailor-seed-1"]
+    capsys.readouterr()
+    assert bench("--only", "tailor-seed-2", "rl.num_steps=3") == 2  # cells here say so themselves
+    shutil.rmtree(study / "cells" / "tailor-seed-1")
+    assert bench("--only", "tailor-seed-2", "rl.num_steps=3") == 2
+    assert "-seed-1 by another recipe" in capsys.readouterr().err.splitlines()[-1]
+    (here / "study.toml").write_text(STUDY + '[[skip]]\narm = "rule_based"\n')
+    assert bench() == 2  # what was seen is not left out afterwards
+    assert "which is no cell of this study" in capsys.readouterr().err
+    (here / "study.toml").write_text(STUDY)
+    before = cells()
+    assert main(["report", "study"]) == 0  # with no run left, what was gathered counts
+    assert cells() == before
+
+
+def test_a_comparison_that_is_chosen_when_added_cells_are_known_was_not_planned(here: Path) -> None:
+    assert bench("--name", "first", "--only", "*-seed-1") == 0
+    keep_figures_alone(here / "runs" / "first", here / "published")
+    more = '[[comparisons]]\narm = "tailor"\nagainst = "rule_based"\nfigure = "gain test pass@1"\n'
+    (here / "study.toml").write_text(STUDY + more)
+    assert bench("--only", "*-seed-2") == 0  # planned here before any run
+    assert bench("--add", "published") == 0
+    results = json.loads((here / "runs" / "study" / "results.json").read_text())
+    asked = {each["figure"]: each["planned"] for each in results["comparisons"]}
+    assert asked["gain test pass@1"] == "added"
+    assert asked["rl test pass@1"] == "planned"
+
+
+def test_a_note_on_runs_side_by_side_stays(here: Path) -> None:
+    assert bench("--at-once", "2") == 0
+    assert bench() == 0
+    notes = json.loads((here / "runs" / "study" / "results.json").read_text())["notes"]
+    assert [note for note in notes if "2 runs went on side by side" in note]

@@ -301,6 +301,8 @@ def plan_rows(results: Results) -> tuple[PlanRow, ...]:
             for key, values in entry.items()
             if isinstance(values, list | tuple) and values
         ]
+        for key, values in entry.get("unforeseen", {}).items():
+            what.append((f"unforeseen {key}", "; ".join(_promise(value) for value in values)))
         if recipes := entry.get("recipes"):
             what.append(("recipes of", "; ".join(recipes)))
         rows.append(PlanRow(str(entry.get("time", "")), when, tuple(what)))
