@@ -16,9 +16,11 @@ demo: setup
 	@$(BIN)/python -m tailor_rl run recipes/demo.toml
 
 # Threads: torch and vLLM spin on every core they see; two such processes on two cores are four times slower.
-# Offline: no test may depend on a hub. Two files at a time: a test of real parts takes about a core and 6 GB.
+# Offline: no test may depend on a hub. Two files at a time: a test of real parts takes about a core and 6 GB, and Ray's
+# workers, nice by default, would starve beside the other one's.
 test: export OMP_NUM_THREADS := 1
 test: export HF_HUB_OFFLINE := 1
+test: export RAY_worker_niceness := 0
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/integration tests/unit
 
