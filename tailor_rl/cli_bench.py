@@ -320,9 +320,12 @@ def _work_off(
 
 def _usable(donors: Sequence[Path], now: Version | None) -> list[Path]:
     """Runs to reuse that are of this version: of others nothing is taken. None: nothing is run."""
-    from tailor_rl.bench.version import version_of
+    from tailor_rl.bench.version import INPUT, version_of
 
-    return [run for run in donors if now is not None and version_of(run).items() <= now.items()]
+    if now is None:
+        return []
+    version = {key: value for key, value in now.items() if not key.startswith(INPUT)}
+    return [run for run in donors if version_of(run) == version]
 
 
 def _say_failures(progress: Progress, folder: StudyFolder) -> None:

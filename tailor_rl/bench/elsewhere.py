@@ -96,8 +96,10 @@ class Elsewhere:
         for part in self.parts:
             target = folder / _name(part.path)
             with explaining_disk_errors(self.study, f"{ELSEWHERE}/{target.name}"):
-                if not target.is_dir():
-                    target.mkdir(parents=True)
+                if not (
+                    target / GATHERED
+                ).is_file():  # written last: without it a kill came between
+                    target.mkdir(parents=True, exist_ok=True)
                     write_atomic(target / PLAN, (part.path / PLAN).read_text())
                     write_atomic(target / GATHERED, (part.path / GATHERED).read_text())
         for old in set(folder.glob("*/")) - kept:

@@ -331,11 +331,19 @@ def test_cells_of_another_place_count_and_are_not_run_again(
     assert bench("--add", "published") == 0  # as often as one likes: the last copy counts
 
 
-def test_a_folder_of_figures_alone_goes_on(here: Path) -> None:
+def test_a_folder_of_figures_alone_goes_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench("--only", "*-seed-1") == 0
     keep_figures_alone(here / "runs" / "study", here / "kept")
     shutil.rmtree(here / "runs" / "study")
+    assert bench("--reuse", "kept") == 2
+    assert "has no runs to take anything from" in capsys.readouterr().err
     (here / "kept").rename(here / "runs" / "study")
+    assert main(["status", "study"]) == 0
+    assert "4 cells, 2 finished, 2 waiting" in capsys.readouterr().out
+    copies = here / "runs" / "study" / "elsewhere"
+    assert bench("--only", "*-seed-1") == 0
+    (copy,) = copies.iterdir()
+    (copy / "gathered.json").unlink()  # as if killed between the two files
     RunOnFakes.made.clear()
     assert bench("--only", "rule_based-seed-2") == 0
     assert RunOnFakes.made == ["rule_based-seed-2"]
