@@ -18,14 +18,14 @@ from pathlib import Path
 
 from tailor_rl.concurrency import together
 from tailor_rl.errors import TeacherError
-from tailor_rl.protocols import TeacherReply, TeacherRequest
+from tailor_rl.protocols import TeacherReply, TeacherRequest, TeacherSpent
 from tailor_rl.teachers.backend import Backend
 from tailor_rl.teachers.budget import Budget
 from tailor_rl.teachers.client import ChatClient
 from tailor_rl.teachers.endpoints import Endpoint, Router
 from tailor_rl.teachers.faults import RefusedQuestion, UnusableAnswer
 from tailor_rl.teachers.patience import Patience
-from tailor_rl.teachers.purchases import PurchaseBook, Spent, purchase_key
+from tailor_rl.teachers.purchases import PurchaseBook, purchase_key
 from tailor_rl.teachers.refusals import Flood
 from tailor_rl.teachers.wire import unusable
 
@@ -105,7 +105,7 @@ class TeacherService:
         task.add_done_callback(lambda done: self._arrived(key, done))
         return await asyncio.shield(task)
 
-    def spent(self) -> dict[str, Spent]:
+    def spent(self) -> dict[str, TeacherSpent]:
         """Cost by purpose over the whole life of the book, whichever process paid."""
         return self._book.spent()
 

@@ -23,7 +23,7 @@ from actors.handles import RawRollout, ReceiveReport
 from cluster.host import AsyncHost, Host, Place
 from cluster.placement import Share
 from tailor_rl.errors import TailorError
-from tailor_rl.protocols import TeacherReply, TeacherRequest
+from tailor_rl.protocols import TeacherReply, TeacherRequest, TeacherSpent
 
 WATCH_PERIOD_S = 1.0
 
@@ -191,6 +191,11 @@ class TeacherHandle:
         actor = self._actors[place_of(request, len(self._actors))]
         reply: TeacherReply = await actor.call("complete", request)
         return reply
+
+    async def spent(self) -> Mapping[str, TeacherSpent]:
+        """All services write to one book: any of them can say."""
+        spent: Mapping[str, TeacherSpent] = await self._actors[0].call("spent")
+        return spent
 
 
 def place_of(request: TeacherRequest, num: int) -> int:

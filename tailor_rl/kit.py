@@ -8,10 +8,18 @@ from typing import Protocol
 
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import ConfigError
-from tailor_rl.protocols import Grader, Journal, Learner, RolloutPool, Task, Teacher, Tokens
-from tailor_rl.stages.problems import warm_start_problems
+from tailor_rl.protocols import (
+    BookedTeacher,
+    Grader,
+    Journal,
+    Learner,
+    RolloutPool,
+    Task,
+    Tokens,
+)
 from tailor_rl.sync import sync_weights
 from tailor_rl.teachers.prompts import Prompts
+from tailor_rl.train_problems import warm_start_problems
 from tailor_rl.types import Demonstration, Problem, WeightVersion
 
 
@@ -33,7 +41,7 @@ class Kit:
 
     cfg: RunConfig
     task: Task
-    teacher: Teacher
+    teacher: BookedTeacher
     pool: RolloutPool
     grader: Grader
     learner: Learner | None

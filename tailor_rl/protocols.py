@@ -4,7 +4,7 @@ hand-written fakes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -92,6 +92,20 @@ class TeacherReply:
     cost: float = 0.0  # money, by the prices of the recipe
 
 
+@dataclass(frozen=True, slots=True)
+class TeacherSpent:
+    """What one purpose has cost so far, over the whole life of the purchase book."""
+
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    unusable: int  # without a text: paid for, or a question that was refused
+    sent_again: int  # requests repeated after a kill: at most this many were paid for twice
+    retries: int = 0
+    seconds: float = 0.0  # of all requests, though many waited at the same time
+    cost: float = 0.0  # money, by the prices of the day
+
+
 class Teacher(Protocol):
     """Buys completions: many at a time, each at most once in the life of a run folder."""
 
@@ -102,6 +116,14 @@ class Teacher(Protocol):
         """Raises UnusableAnswer where no text came, BudgetSpent where the budget forbids it, else
         TeacherError.
         """
+        ...
+
+
+class BookedTeacher(Teacher, Protocol):
+    """A teacher that knows what it was paid for, whoever asked and whether or not they waited."""
+
+    async def spent(self) -> Mapping[str, TeacherSpent]:
+        """By purpose, over the whole life of the purchase book."""
         ...
 
 
@@ -295,6 +317,12 @@ class Journal(Protocol):
         """
         ...
 
+    def settle(self, stage: str, amounts: Mapping[str, float]) -> None:
+        """These are what the stage has spent in all: they replace what `spend` made of them. For
+        sums that are known as a whole, so that a stage made again after a kill counts them once.
+        """
+        ...
+
     def progress(self, done: int, total: int, note: str = "") -> None:
         """The live screen's bar for the stage that was started last; no file."""
         ...
@@ -327,8 +355,10 @@ class Journal(Protocol):
         """checkpoints/NAME, if it is there and its manifest verifies."""
         ...
 
-    def prune_checkpoints(self, prefix: str, *, keep: int, best: int | None = None) -> None:
-        """Keep the `keep` highest steps of the prefix, and that of step `best`."""
+    def prune_checkpoints(
+        self, prefix: str, *, keep: int, spare: Collection[int | None] = ()
+    ) -> None:
+        """Keep the `keep` highest steps of the prefix, and those of `spare`."""
         ...
 
 

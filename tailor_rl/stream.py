@@ -28,6 +28,7 @@ from tailor_rl.grading import grade_rollouts
 from tailor_rl.methods.hooks import RLMethod
 from tailor_rl.protocols import Grader, RolloutPool, Task
 from tailor_rl.seeds import derive_seed
+from tailor_rl.train_problems import train_problem
 from tailor_rl.types import Group, Sampling, WeightVersion
 
 PATIENCE = 64  # groups passed over for each group asked for, after which RL gives up
@@ -198,7 +199,7 @@ class GroupStream:
             self._next_order += 1
 
     async def _produce(self, order: int) -> Group:
-        problem = self._task.problem("train", self._method.problem(order))
+        problem = train_problem(self._task, self._method.problem(order))
         rollouts = await self._pool.generate(
             problem,
             num=self._group_size,

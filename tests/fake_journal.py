@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -106,6 +106,9 @@ class FakeJournal:
             assert amount >= 0
             spent[name] = spent.get(name, 0) + amount
 
+    def settle(self, stage: str, amounts: Mapping[str, float]) -> None:
+        self.records.ledger.setdefault(stage, {}).update(amounts)
+
     def spent(self, stage: str) -> Mapping[str, float]:
         return dict(self.records.ledger.get(stage, {}))
 
@@ -152,12 +155,14 @@ class FakeJournal:
     def named_checkpoint(self, name: str) -> Checkpoint | None:
         return self.records.checkpoints.get(name)
 
-    def prune_checkpoints(self, prefix: str, *, keep: int, best: int | None = None) -> None:
+    def prune_checkpoints(
+        self, prefix: str, *, keep: int, spare: Collection[int | None] = ()
+    ) -> None:
         self._fault.point(f"prune {prefix}")
         names = [name for name in self.records.checkpoints if name.startswith(prefix)]
         names.sort(key=lambda name: self.records.checkpoints[name].step)
-        for name in names[: len(names) - keep]:
-            if self.records.checkpoints[name].step != best:
+        for name in names[: max(0, len(names) - keep)]:
+            if self.records.checkpoints[name].step not in spare:
                 del self.records.checkpoints[name]
 
 

@@ -23,6 +23,7 @@ from tailor_rl.protocols import (
     Task,
     TeacherReply,
     TeacherRequest,
+    TeacherSpent,
     WeightChannel,
 )
 from tailor_rl.teachers.prompts import (
@@ -164,6 +165,21 @@ class FakeTeacher:
         self.book.num_paid += 1
         self._fault.point(f"teacher.{request.purpose} paid")
         return reply
+
+    async def spent(self) -> dict[str, TeacherSpent]:
+        bought: dict[str, list[TeacherReply]] = {}
+        for request, reply in self.book.replies.items():
+            bought.setdefault(request.purpose, []).append(reply)
+        return {
+            purpose: TeacherSpent(
+                requests=len(replies),
+                prompt_tokens=sum(reply.prompt_tokens for reply in replies),
+                completion_tokens=sum(reply.completion_tokens for reply in replies),
+                unusable=0,
+                sent_again=0,
+            )
+            for purpose, replies in bought.items()
+        }
 
     def _answer(self, request: TeacherRequest) -> str:
         if request.purpose == "demonstrate":

@@ -46,7 +46,7 @@ async def _rounds(kit: Kit) -> list[Demonstration]:
                 charge=kit.journal,
             )
         await kit.trained()
-        kit.journal.spend("rounds", {"learner_tokens": trained})
+        kit.journal.settle("rounds", {"learner_tokens": trained})
         return traces
 
     made = await once(kit.journal, "demonstrate", name="traces", kind=Demonstration, make=make)

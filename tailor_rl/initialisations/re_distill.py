@@ -30,7 +30,7 @@ async def demonstrations(kit: Kit) -> list[Demonstration]:
         kit.journal.start(FIRST_RUN)
     await kit.train(inner, await initialise(inner), rl=True)
     if not already:
-        kit.journal.spend(FIRST_RUN, _cost(inner))
+        kit.journal.settle(FIRST_RUN, _cost(inner))
         kit.journal.finish(FIRST_RUN)
     await kit.trained()
     traces = await sampled(
@@ -56,7 +56,9 @@ def first_recipe(cfg: RunConfig) -> RunConfig:
 
 
 def _cost(inner: Kit) -> dict[str, float]:
-    """What the first run spent over all its stages; its seconds are counted by the outer stage."""
+    """What the first run spent over all its stages; its seconds are counted by the outer stage, and
+    steps that a kill made void (rows "_lost") are no price of the method.
+    """
     stages = (
         "attempt", "discover", "trial", "guard", "fit", "demonstrate", "rounds",
         "sft", "rl", "validation",

@@ -26,10 +26,11 @@ async def taught(
     cfg, journal = kit.cfg, kit.journal
 
     async def make() -> Sequence[Demonstration]:
+        teacher = MeteredTeacher(kit.teacher, journal)
         kept, counts = await demonstrate(
             kit.queries if queries is None else queries,
             guides,
-            MeteredTeacher(kit.teacher, journal),
+            teacher,
             kit.grader,
             keep=keep or cfg.demonstrations.keep,
             temperature=cfg.demonstrations.temperature,
@@ -40,7 +41,8 @@ async def taught(
         if counts.stopped:
             journal.log(f"{counts.stopped} The stage ends with {len(kept)} demonstrations.")
         journal.write(f"{name}_counts", [counts])
-        journal.spend(stage, counts.spent())
+        journal.settle(stage, counts.spent())
+        await teacher.settle("demonstrate")
         return kept
 
     return await once(journal, stage, name=name, kind=Demonstration, make=make)

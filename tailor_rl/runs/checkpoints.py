@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,14 +122,14 @@ class CheckpointFolder:
         """Give up what `begin(name)` began: its room is free again."""
         shutil.rmtree(self._root / f"{_TEMPORARY}{name}", ignore_errors=True)
 
-    def prune(self, prefix: str, *, keep: int, best: int | None = None) -> None:
-        """Remove all but the `keep` highest steps of a prefix and the step `best`; damaged ones
+    def prune(self, prefix: str, *, keep: int, spare: Collection[int | None] = ()) -> None:
+        """Remove all but the `keep` highest steps of a prefix and those of `spare`; damaged ones
         stay.
         """
         assert keep >= 0, keep
         readable = [f for f in self._by_step(prefix) if _step_of(f) < float("inf")]
-        for folder in readable[: len(readable) - keep]:
-            if _step_of(folder) == best:
+        for folder in readable[: max(0, len(readable) - keep)]:
+            if _step_of(folder) in spare:
                 continue
             # Out of sight in one rename: a kill half way leaves no half checkpoint.
             doomed = folder.rename(self._root / f"{_TEMPORARY}{folder.name}")

@@ -14,7 +14,7 @@ import asyncio
 import dataclasses
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -127,6 +127,9 @@ class RunJournal:
     def spend(self, stage: str, amounts: Mapping[str, float]) -> None:
         self._ledger.add(stage, amounts)
 
+    def settle(self, stage: str, amounts: Mapping[str, float]) -> None:
+        self._ledger.settle(stage, amounts)
+
     def progress(self, done: int, total: int, note: str = "") -> None:
         self._ledger.tick()
         self._screen.progress(done, total, note)
@@ -193,8 +196,10 @@ class RunJournal:
     def named_checkpoint(self, name: str) -> Checkpoint | None:
         return self._checkpoints.named(name, log=self._screen.log)
 
-    def prune_checkpoints(self, prefix: str, *, keep: int, best: int | None = None) -> None:
-        self._checkpoints.prune(prefix, keep=keep, best=best)
+    def prune_checkpoints(
+        self, prefix: str, *, keep: int, spare: Collection[int | None] = ()
+    ) -> None:
+        self._checkpoints.prune(prefix, keep=keep, spare=spare)
 
     def close(self) -> None:
         """Count the seconds of a stage that was broken off, so far as they are known."""

@@ -45,11 +45,15 @@ class Ledger:
 
     def add(self, stage: str, amounts: Mapping[str, float]) -> None:
         """Add amounts, all finite and at least 0. On disk when this returns."""
+        before = self._stages.get(stage, {})
+        self.settle(stage, {name: before.get(name, 0) + n for name, n in amounts.items()})
+
+    def settle(self, stage: str, amounts: Mapping[str, float]) -> None:
+        """`stage` has spent these amounts, whatever was added of them. On disk on return."""
         bad = {name: n for name, n in amounts.items() if not (math.isfinite(n) and n >= 0)}
         assert not bad, f"{stage}: amounts must be finite and at least 0: {bad}"
         spent = self._stages.setdefault(stage, {})
-        for name, amount in amounts.items():
-            spent[name] = spent.get(name, 0) + _number(amount)
+        spent.update((name, _number(amount)) for name, amount in amounts.items())
         self._count_seconds()
         self._write()
 

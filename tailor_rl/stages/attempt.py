@@ -10,7 +10,7 @@ from tailor_rl.grading import grade_rollouts
 from tailor_rl.protocols import Grader, Journal, RolloutPool, Task
 from tailor_rl.seeds import derive_seed
 from tailor_rl.stages.once import once
-from tailor_rl.stages.problems import warm_start_problems
+from tailor_rl.train_problems import warm_start_problems
 from tailor_rl.types import Attempt, Grade, Problem, Rollout, Sampling
 
 

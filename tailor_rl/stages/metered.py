@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tailor_rl.protocols import Journal, Teacher, TeacherReply, TeacherRequest
+from tailor_rl.protocols import BookedTeacher, Journal, TeacherReply, TeacherRequest
 from tailor_rl.teachers.faults import UnusableAnswer
 
 
@@ -15,7 +15,7 @@ class MeteredTeacher:
     for.
     """
 
-    def __init__(self, teacher: Teacher, journal: Journal) -> None:
+    def __init__(self, teacher: BookedTeacher, journal: Journal) -> None:
         self._teacher = teacher
         self._journal = journal
 
@@ -31,6 +31,22 @@ class MeteredTeacher:
             raise
         self._spend(request, reply)
         return reply
+
+    async def settle(self, *purposes: str) -> None:
+        """At the end of a stage the book has the last word: an answer that came when the run was
+        being stopped was paid for, and nobody was there to write it into the ledger.
+        """
+        spent = await self._teacher.spent()
+        for purpose in purposes:
+            if (bought := spent.get(purpose)) is not None:
+                amounts = {
+                    "teacher_requests": bought.requests,
+                    "teacher_tokens": bought.prompt_tokens + bought.completion_tokens,
+                    "teacher_seconds": bought.seconds,
+                    "teacher_retries": bought.retries,
+                    "teacher_money": bought.cost,
+                }
+                self._journal.settle(purpose, amounts)
 
     def _spend(self, request: TeacherRequest, reply: TeacherReply) -> None:
         if not reply.paid:

@@ -16,14 +16,14 @@ from tailor_rl.primitives.guard import NO_VERDICT
 from tailor_rl.primitives.library import read_library, to_markdown
 from tailor_rl.primitives.screen import Screening, screen
 from tailor_rl.primitives.select import NotEnoughPrimitives, select
-from tailor_rl.protocols import Grader, Journal, RolloutPool, Task, Teacher
+from tailor_rl.protocols import BookedTeacher, Grader, Journal, RolloutPool, Task
 from tailor_rl.seeds import derive_seed
 from tailor_rl.stages.attempt import attempt
 from tailor_rl.stages.metered import MeteredTeacher
 from tailor_rl.stages.once import once
-from tailor_rl.stages.problems import trial_problems
 from tailor_rl.teachers.faults import BudgetSpent
 from tailor_rl.teachers.prompts import Prompts
+from tailor_rl.train_problems import trial_problems
 from tailor_rl.types import Attempt, Primitive
 
 
@@ -31,7 +31,7 @@ async def chosen_primitives(
     cfg: RunConfig,
     *,
     task: Task,
-    teacher: Teacher,
+    teacher: BookedTeacher,
     pool: RolloutPool,
     grader: Grader,
     journal: Journal,
@@ -72,7 +72,7 @@ async def _borrowed(library: str, journal: Journal) -> list[Primitive]:
 async def _discover(
     cfg: RunConfig,
     attempts: Sequence[Attempt],
-    teacher: Teacher,
+    teacher: MeteredTeacher,
     prompts: Prompts,
     journal: Journal,
 ) -> list[Primitive]:
@@ -98,6 +98,7 @@ async def _discover(
             if num < cfg.primitives.num_primitives:
                 raise BudgetSpent(found.counts.stopped)  # unfinished: a larger budget goes on
             journal.log(f"{found.counts.stopped} The stage ends with {num} primitives.")
+        await teacher.settle("discover")
         journal.write("discovery", [found.counts])
         journal.write("refused", found.refused)
         return found.primitives
@@ -108,7 +109,7 @@ async def _discover(
 async def _screen(
     cfg: RunConfig,
     candidates: Sequence[Primitive],
-    teacher: Teacher,
+    teacher: MeteredTeacher,
     prompts: Prompts,
     task: Task,
     grader: Grader,
@@ -134,6 +135,7 @@ async def _screen(
             max_tokens=cfg.teacher.max_tokens,
             on_progress=journal.progress,
         )
+        await teacher.settle("guard", "trial")
         unseen = [verdict.detail for verdict in verdicts if verdict.reason == NO_VERDICT]
         if unseen and sum(v.accepted for v in verdicts) < cfg.primitives.num_primitives:
             raise BudgetSpent(unseen[0])  # unfinished: a larger budget goes on

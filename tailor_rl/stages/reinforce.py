@@ -68,7 +68,7 @@ async def begin_or_resume(cfg: RLConfig, *, learner: Learner, journal: Journal) 
         journal.rewind("evaluations", stage="rl", step=start.step if start.step else -1)
         journal.rewind("metrics", stage="rl", step=start.step)
         journal.rewind_ledger("rl", checkpoint)
-        _prune(cfg, journal)
+        _prune(cfg, journal, spare=start.step)
     return start
 
 
@@ -254,6 +254,7 @@ async def save_if_due(
         _prune(cfg, journal)
 
 
-def _prune(cfg: RLConfig, journal: Journal) -> None:
+def _prune(cfg: RLConfig, journal: Journal, *, spare: int | None = None) -> None:
+    """`spare`: the step that was just restored, which is not the newest where that is damaged."""
     best = best_step(journal, stage="rl") if cfg.keep_best else None
-    journal.prune_checkpoints(CHECKPOINTS, keep=cfg.keep_checkpoints, best=best)
+    journal.prune_checkpoints(CHECKPOINTS, keep=cfg.keep_checkpoints, spare=[best, spare])

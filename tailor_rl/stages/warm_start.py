@@ -51,7 +51,7 @@ async def warm_start(kit: Kit, demonstrations: Sequence[Demonstration], examiner
         kit, examples, step=step, problems=len({made.problem_id for made in trained})
     )
     journal.finish("sft")
-    journal.prune_checkpoints(CHECKPOINTS, keep=0, best=other)
+    journal.prune_checkpoints(CHECKPOINTS, keep=0, spare=[other])
 
 
 def set_aside(
@@ -163,7 +163,7 @@ async def _train(kit: Kit, examples: Examples, measures: _Measures, place: _Plac
         if _due(kit, step=step, measured=measures.due(step)):
             await _save(kit, examples, step=step, ended=ended)
             best = best_step(journal, stage="sft")
-            journal.prune_checkpoints(CHECKPOINTS, keep=1, best=best)
+            journal.prune_checkpoints(CHECKPOINTS, keep=1, spare=[best])
     return step
 
 
@@ -219,4 +219,4 @@ async def _restore(learner: Learner, journal: Journal) -> None:
     note = await learner.restore(checkpoint.folder)
     if note and not journal.finished("rl"):
         journal.log(note)
-    journal.prune_checkpoints(CHECKPOINTS, keep=0, best=checkpoint.state["other"])
+    journal.prune_checkpoints(CHECKPOINTS, keep=0, spare=[checkpoint.state["other"]])

@@ -22,7 +22,7 @@ from pathlib import Path
 import stamina
 
 from tailor_rl.errors import RunFolderError
-from tailor_rl.protocols import TeacherReply, TeacherRequest
+from tailor_rl.protocols import TeacherReply, TeacherRequest, TeacherSpent
 
 _BUSY_TIMEOUT_S = 20.0
 _VERSION = 1  # of the file; 0 had neither seconds, retries and cost nor a total
@@ -49,20 +49,6 @@ _UPGRADE = (
     " FROM purchases",
 )
 _ANSWER = "text, model, finish_reason, prompt_tokens, completion_tokens, retries, seconds, cost"
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What one purpose has cost so far, over the whole life of the book."""
-
-    requests: int
-    prompt_tokens: int
-    completion_tokens: int
-    unusable: int  # without a text: paid for, or a question that was refused
-    sent_again: int  # requests repeated after a kill: at most this many were paid for twice
-    retries: int = 0
-    seconds: float = 0.0  # of all requests, though many waited at the same time
-    cost: float = 0.0  # money, by the prices of the day
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +180,7 @@ class PurchaseBook:
                 [(key,) for key in keys],
             )
 
-    def spent(self) -> dict[str, Spent]:
+    def spent(self) -> dict[str, TeacherSpent]:
         """What each purpose has cost, of everybody who ever wrote to this file."""
         with self._explained():
             rows = self._db.execute(
@@ -203,7 +189,7 @@ class PurchaseBook:
                 " SUM(times_sent - 1), SUM(retries), SUM(seconds), SUM(cost)"
                 " FROM purchases GROUP BY purpose ORDER BY purpose"
             ).fetchall()
-        return {purpose: Spent(*counts) for purpose, *counts in rows}
+        return {purpose: TeacherSpent(*counts) for purpose, *counts in rows}
 
     def total(self) -> Total:
         """Tokens and money of all purposes, quickly."""

@@ -68,12 +68,24 @@ def test_pruning_keeps_the_newest_of_its_prefix(folder: RunFolder) -> None:
     assert names == ["rl-2", "rl-3", "sft"]
 
 
+@pytest.mark.parametrize("keep", [1, 2, 3, 4, 5])
+def test_pruning_after_every_checkpoint_keeps_as_many_as_asked(
+    folder: RunFolder, keep: int
+) -> None:
+    book = journal(folder)
+    for step in range(1, 8):
+        save(book, f"rl-{step}", FileLearner(), step=step, state={})
+        book.prune_checkpoints("rl-", keep=keep)
+        names = {path.name for path in (folder.path / "checkpoints").iterdir()}
+        assert names == {f"rl-{n}" for n in range(max(1, step - keep + 1), step + 1)}
+
+
 def test_pruning_spares_the_best_and_can_keep_no_other(folder: RunFolder) -> None:
     book = journal(folder)
     for step in (1, 2, 3, 4):
         save(book, f"rl-{step}", FileLearner(), step=step, state={})
     save(book, "rl", FileLearner(), step=2, state={})
-    book.prune_checkpoints("rl-", keep=1, best=2)
+    book.prune_checkpoints("rl-", keep=1, spare=[2, None])
     names = sorted(path.name for path in (folder.path / "checkpoints").iterdir())
     assert names == ["rl", "rl-2", "rl-4"]
     book.prune_checkpoints("rl-", keep=0)

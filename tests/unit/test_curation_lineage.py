@@ -11,8 +11,8 @@ import pytest
 from tailor_rl.curation.lineage import Lineage, facts, render, same_queries, set_sha256, sha256_of
 from tailor_rl.curation.markdown import code_block, escaped
 from tailor_rl.runs.folder import RunFolder
-from tailor_rl.stages.problems import warm_start_problems
 from tailor_rl.tasks.registry import load_task
+from tailor_rl.train_problems import warm_start_problems
 from tests.curation_fakes import (
     SPENT,
     demonstration,

@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from tailor_rl.errors import ConfigError, TeacherError
-from tailor_rl.protocols import TeacherReply, TeacherRequest
+from tailor_rl.protocols import TeacherReply, TeacherRequest, TeacherSpent
 from tailor_rl.stages.metered import MeteredTeacher
 from tailor_rl.teachers.faults import BudgetSpent, UnusableAnswer
-from tailor_rl.teachers.purchases import Spent
 from tests.teacher_server import TeacherServer, answer, chat
 from tests.teacher_service_fakes import REQUEST, endpoint, service
 
@@ -30,7 +29,7 @@ async def test_an_answer_says_what_it_took(tmp_path: Path) -> None:
         assert (reply.retries, reply.cost, reply.paid) == (2, 17.0, True)
         assert 0.15 <= reply.seconds < 3
         assert await teacher.complete(REQUEST) == replace(reply, paid=False)
-        assert teacher.spent()["discover"] == Spent(
+        assert teacher.spent()["discover"] == TeacherSpent(
             1, 7, 5, unusable=0, sent_again=0, retries=2, seconds=reply.seconds, cost=17.0
         )
         await teacher.aclose()

@@ -18,9 +18,9 @@ import stamina
 
 from actors.teacher_service import TeacherService
 from tailor_rl.errors import RunFolderError, TeacherError
-from tailor_rl.protocols import TeacherReply
+from tailor_rl.protocols import TeacherReply, TeacherSpent
 from tailor_rl.teachers.faults import UnusableAnswer
-from tailor_rl.teachers.purchases import PurchaseBook, Spent, Total, purchase_key
+from tailor_rl.teachers.purchases import PurchaseBook, Total, purchase_key
 from tests.teacher_server import TeacherServer, answer, chat
 from tests.teacher_service_fakes import REQUEST, endpoint
 from tests.teacher_service_fakes import service as new_service
@@ -83,8 +83,12 @@ def test_the_book_adds_up_what_was_spent(tmp_path: Path) -> None:
     book.sent("d", model="m", request=REQUEST)
     book.sent("d", model="m", request=REQUEST)
     assert book.spent() == {
-        "demonstrate": Spent(1, 7, 5, unusable=0, sent_again=0, retries=2, seconds=1.5, cost=0.25),
-        "discover": Spent(2, 14, 10, unusable=1, sent_again=1, retries=4, seconds=3.0, cost=0.5),
+        "demonstrate": TeacherSpent(
+            1, 7, 5, unusable=0, sent_again=0, retries=2, seconds=1.5, cost=0.25
+        ),
+        "discover": TeacherSpent(
+            2, 14, 10, unusable=1, sent_again=1, retries=4, seconds=3.0, cost=0.5
+        ),
     }
     assert book.total() == Total(36, 0.75)
 
@@ -115,7 +119,9 @@ def test_a_book_of_the_first_version_is_read_and_written_on(tmp_path: Path) -> N
     book = PurchaseBook(tmp_path / "book")
     book.received("l", REPLY)
     assert book.total() == Total(24, 0.25)
-    assert book.spent()["discover"] == Spent(2, 14, 10, 0, 0, retries=2, seconds=1.5, cost=0.25)
+    assert book.spent()["discover"] == TeacherSpent(
+        2, 14, 10, 0, 0, retries=2, seconds=1.5, cost=0.25
+    )
 
 
 def test_a_book_of_a_later_version_is_refused(tmp_path: Path) -> None:
@@ -213,7 +219,7 @@ async def test_an_unusable_answer_is_remembered_as_such(service: Open) -> None:
             assert caught.value.reply.completion_tokens == 5
     assert len(server.requests) == 1
     spent = replace(teacher.spent()["discover"], seconds=0.0)
-    assert spent == Spent(1, 7, 5, unusable=1, sent_again=0)
+    assert spent == TeacherSpent(1, 7, 5, unusable=1, sent_again=0)
 
 
 async def test_a_failed_purchase_is_tried_again_and_counted(service: Open) -> None:
@@ -223,7 +229,7 @@ async def test_a_failed_purchase_is_tried_again_and_counted(service: Open) -> No
             await teacher.complete(REQUEST)
         assert (await teacher.complete(REQUEST)).paid
     spent = replace(teacher.spent()["discover"], seconds=0.0)
-    assert spent == Spent(1, 7, 5, unusable=0, sent_again=1)
+    assert spent == TeacherSpent(1, 7, 5, unusable=0, sent_again=1)
 
 
 def test_only_a_model_that_gave_a_text_has_answered(tmp_path: Path) -> None:
