@@ -108,6 +108,24 @@ class Life:
         return _lasting(self.records)
 
 
+    def paid(self) -> dict[str, Any]:
+        """Of the ledger what a kill may not change: what was bought, and what was learnt from
+        (rollouts that were being made are made again, and cost again).
+        """
+        return _paid(self.records)
+
+
+def _paid(records: Records) -> dict[str, Any]:
+    names = ("teacher_requests", "teacher_tokens", "learner_tokens")
+    rows = {
+        stage: {name: spent[name] for name in names if name in spent}
+        for stage, spent in records.ledger.items()
+        if not stage.endswith("_lost")
+    }
+    inside = {f"{name}/": _paid(inner) for name, inner in records.inside.items()}
+    return {stage: row for stage, row in rows.items() if row} | inside
+
+
 def _lasting(records: Records) -> dict[str, Any]:
     files = {
         name: sorted((untimed(row) for row in rows), key=repr)

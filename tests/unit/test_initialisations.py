@@ -86,6 +86,43 @@ def test_a_kill_at_any_point_of_making_a_set_changes_nothing_in_the_end(
         assert (again, resumed.checksum) == (weights, learner.checksum), kill_at
         assert life.lasting() == whole.lasting(), kill_at
         assert life.book.num_paid == whole.book.num_paid, kill_at
+        assert life.paid() == whole.paid(), kill_at
+
+
+class FaultAt(Fault):
+    """Kills at a point of a name, when it is passed for the `times`-th time."""
+
+    def __init__(self, name: str, *, times: int) -> None:
+        super().__init__()
+        self._name, self._left = name, times
+
+    def point(self, name: str) -> None:
+        self._left -= name == self._name
+        if self._left == 0:
+            raise Killed(name)
+
+
+@pytest.mark.parametrize(
+    ("cfg", "row", "point", "times"),
+    [
+        (recipe("re_distill"), "first_run", "finish first_run", 1),
+        # The traces of two rounds, then those of the set.
+        (
+            recipe("four_star", four_star__reading="rounds", four_star__num_rounds=2,
+                   four_star__samples_per_problem=8),
+            "rounds", "write traces", 3,
+        ),
+    ],
+)  # fmt: skip
+def test_what_training_on_the_way_has_cost_is_counted_once(
+    tmp_path: Path, cfg: RunConfig, row: str, point: str, times: int
+) -> None:
+    whole, life = Life.new(tmp_path / "whole"), Life.new(tmp_path / "killed")
+    whole.live(cfg, task=Wordy())
+    with pytest.raises(Killed):
+        life.live(cfg, fault=FaultAt(point, times=times), task=Wordy())
+    life.live(cfg, task=Wordy())
+    assert life.records.ledger[row] == whole.records.ledger[row]
 
 
 @pytest.mark.parametrize("initialisation", [*OURS, "standard_cot", "four_star"])
