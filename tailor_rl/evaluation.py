@@ -118,6 +118,7 @@ def _result(
         entropy=tuple(-float(np.mean(rollout.rollout_logprobs)) for rollout, _ in kept),
         ungraded=samples - len(kept),
         greedy=None if best is None else best.correct,
+        drawn_tokens=sum(rollout.num_drawn for rollout in rollouts),
     )
 
 

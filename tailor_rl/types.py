@@ -184,9 +184,10 @@ class Batch:
 
     Example: prompt [5, 6], completion [7, 2], padded to T=5 with 0::
 
-        tokens           5  6  7  2  0
-        mask             F  F  T  T  F      True = trained on; mask[t] speaks of predicting
-        tokens[t] rollout_logprobs 0  0 -1 -.5 0      of tokens[t] advantages       0  0  a  a  0
+        tokens            5  6  7   2  0
+        mask              F  F  T   T  F    True: trained on; mask[t] is of predicting tokens[t]
+        rollout_logprobs  0  0 -1 -.5  0    rollout_logprobs[t] is that of tokens[t]
+        advantages        0  0  a   a  0
     """
 
     tokens: np.ndarray  # (B, T) int64
@@ -272,6 +273,7 @@ class ProblemResult:
     entropy: tuple[float, ...]
     ungraded: int  # samples set aside because the grader failed
     greedy: float | None = None  # the grade at temperature 0, where that was asked for
+    drawn_tokens: int = 0  # of all answers, those at temperature 0 and those set aside too
 
 
 @dataclass(frozen=True, slots=True)

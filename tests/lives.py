@@ -107,7 +107,6 @@ class Life:
         """Every file, without what differs between two runs: seconds."""
         return _lasting(self.records)
 
-
     def paid(self) -> dict[str, Any]:
         """Of the ledger what a kill may not change: what was bought, and what was learnt from
         (rollouts that were being made are made again, and cost again).

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import re
 import secrets
@@ -19,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import stamina
+
 from tailor_rl.config.load import Provenance, ResolvedConfig, differences, fingerprint
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import RunFolderError
@@ -28,6 +31,7 @@ from tailor_rl.runs.inputs import hash_inputs
 
 CONFIG, LOCK, ERROR_LOG, OUTCOME = "config.json", ".lock", "error.log", "outcome.json"
 ENVIRONMENT = "environment.json"
+_PROBED_S = 0.2
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -71,9 +75,8 @@ class RunFolder:
     def resume(cls, path: Path, resolved: ResolvedConfig | None) -> RunFolder:
         """Open a folder to go on with it, by its own recipe.
 
-        `resolved` is what is asked for now, if anything: RunFolderError names each key that
-        differs.
-        Only FREE_KEYS may: where a run goes on, and what it may still spend.
+        `resolved` is what is asked for now, if anything. Only FREE_KEYS may differ (where a run
+        goes on, and what it may still spend): RunFolderError names each other key that does.
         """
         config = read_run_config(path)
         if resolved is not None:
@@ -185,7 +188,14 @@ def _lock(path: Path) -> int:
     """Take the folder's lock and write who took it; the descriptor keeps it."""
     descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Who asks whether it is taken (`holder`) has it for a moment, which is no news to anybody.
+        logging.getLogger("stamina").setLevel(logging.ERROR)
+        for again in stamina.retry_context(
+            on=BlockingIOError, attempts=None, timeout=_PROBED_S,
+            wait_initial=0.005, wait_max=0.02, wait_jitter=0.01,
+        ):  # fmt: skip
+            with again:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         note = {
             "pid": os.getpid(),
             "host": socket.gethostname(),

@@ -190,10 +190,10 @@ def examiner_of(kit: Kit) -> Examiner:
 
 
 def _spent(results: list[ProblemResult]) -> dict[str, float]:
-    """Greedy answers and rollouts set aside are in the counts; the tokens are those of samples."""
+    """Greedy answers and rollouts set aside were paid for too."""
     return {
         "problems": len(results),
         "rollouts": sum(len(r.correct) + r.ungraded + (r.greedy is not None) for r in results),
-        "generated_tokens": sum(sum(r.num_tokens) for r in results),
+        "generated_tokens": sum(r.drawn_tokens for r in results),
         "ungraded": sum(r.ungraded for r in results),
     }

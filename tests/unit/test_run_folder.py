@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ import pytest
 
 from tailor_rl.errors import RunFolderError
 from tailor_rl.runs.environment import describe_environment, git_state
-from tailor_rl.runs.folder import RunFolder, holder, read_run_config
+from tailor_rl.runs.folder import LOCK, RunFolder, holder, read_run_config
 from tests.run_folders import python, resolved
 
 
@@ -100,7 +103,8 @@ def test_what_is_no_run_folder_is_refused(tmp_path: Path, folder: RunFolder) -> 
 
 
 HOLD = """
-import sys, time
+import sys
+import threading, time
 from pathlib import Path
 from tailor_rl.runs.folder import RunFolder
 with RunFolder.resume(Path(sys.argv[1]), None):
@@ -126,6 +130,17 @@ def test_a_run_held_by_a_living_process_is_refused_and_by_a_dead_one_is_not(
     other.communicate()
     assert holder(folder.path) is None
     RunFolder.resume(folder.path, None).close()
+
+
+def test_a_run_begins_while_somebody_looks_whether_it_is_taken(
+    folder: RunFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder.close()
+    descriptor = os.open(folder.path / LOCK, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)  # as `holder` has it, for much less time
+    threading.Timer(0.05, os.close, [descriptor]).start()
+    RunFolder.resume(folder.path, None).close()
+    assert not caplog.records
 
 
 def test_the_environment_names_versions_without_importing_them() -> None:
