@@ -117,12 +117,13 @@ class RolloutEngine:
         top_p: float,
         max_tokens: int,
         seed: int,
-        deadline_s: float,
+        stall_s: float,
     ) -> list[RawRollout]:
         """`num` completions; the i-th draws from a generator of its own, seeded from (seed, i).
 
-        `temperature=0` is greedy. Raises EngineError naming the cause after `deadline_s` seconds
-        (waiting for a free place included), when a step fails, or when the last weight sync did.
+        `temperature=0` is greedy. A queue may be as long as it likes: EngineError, naming the
+        cause, comes when no step was made for `stall_s` seconds, when a step fails, or when the
+        last weight sync did.
         """
         self.health()
         params = [
@@ -137,11 +138,11 @@ class RolloutEngine:
         ]
         try:
             completions = await self._steps.answers(
-                token_prompt(prompt_ids), params, deadline_s=deadline_s
+                token_prompt(prompt_ids), params, stall_s=stall_s
             )
         except TimeoutError as error:
             raise EngineError(
-                f"{num} rollouts were not done within {deadline_s:g} s; {self._steps.pace()}"
+                f"no decoding step within {stall_s:g} s; {self._steps.pace()}"
             ) from error
         return [self._raw(completion) for completion in completions]
 

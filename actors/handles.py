@@ -59,7 +59,9 @@ class EngineHandle(Protocol):
         top_p: float,
         max_tokens: int,
         seed: int,
-        deadline_s: float,
+        stall_s: float,
     ) -> list[RawRollout]: ...
+
+    async def health(self) -> None: ...
 
     async def receive(self, reference: Any, *, deadline_s: float) -> ReceiveReport: ...

@@ -17,7 +17,7 @@ from tailor_rl.protocols import Tokens, WeightChannel
 from tailor_rl.seeds import derive_seed
 from tailor_rl.types import Draw, Problem, Rollout, Sampling, WeightVersion
 
-# An engine keeps the deadline itself and says what it was doing. The pool waits this much longer,
+# An engine keeps its limits itself and says what it was doing. The pool waits this much longer,
 # so that its own, less telling error speaks only when the engine no longer answers at all.
 GRACE_S = 10.0
 
@@ -31,7 +31,7 @@ class EnginePool:
         tokens: Tokens,
         *,
         max_model_len: int,
-        generate_timeout_s: float,
+        stall_s: float,
         sync_timeout_s: float,
     ) -> None:
         if not engines:
@@ -39,7 +39,7 @@ class EnginePool:
         self._engines = tuple(engines)
         self._tokens = tokens
         self._max_model_len = max_model_len
-        self._generate_timeout_s = generate_timeout_s
+        self._stall_s = stall_s
         self._sync_timeout_s = sync_timeout_s
         self._sequences = [0] * len(self._engines)  # in flight, of each engine
         self._spent = {"rollouts": 0, "prompt_tokens": 0, "generated_tokens": 0}
@@ -67,8 +67,8 @@ class EnginePool:
         """`num` rollouts of one problem from the engine with the fewest sequences in flight.
 
         Raises ConfigError for a prompt that leaves no room for `max_tokens`, or a prefix that
-        leaves none of them, and EngineError naming the engine when it fails or outlives its
-        deadline.
+        leaves none of them, and EngineError naming the engine when it fails or stands
+        still.
         """
         prompt_ids = self._encode(problem, max_tokens=sampling.max_tokens)
         draws = draws or [Draw()] * num
@@ -182,22 +182,25 @@ class EnginePool:
         sampling: Sampling,
         seed: int,
     ) -> list[RawRollout]:
-        timeout_s = self._generate_timeout_s
+        answer = asyncio.create_task(
+            engine.generate(
+                prompt_ids,
+                num=num,
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                max_tokens=sampling.max_tokens,
+                seed=seed,
+                stall_s=self._stall_s,
+            )
+        )
         try:
-            async with asyncio.timeout(timeout_s + GRACE_S):
-                return await engine.generate(
-                    prompt_ids,
-                    num=num,
-                    temperature=sampling.temperature,
-                    top_p=sampling.top_p,
-                    max_tokens=sampling.max_tokens,
-                    seed=seed,
-                    deadline_s=timeout_s,
-                )
-        except TimeoutError as error:
-            raise EngineError(
-                f"rollout engine {engine.name} did not answer within {timeout_s + GRACE_S:g} s"
-            ) from error
+            while not answer.done():
+                done, _ = await asyncio.wait([answer], timeout=self._stall_s + GRACE_S)
+                if not done:
+                    await _check_alive(engine)
+            return answer.result()
+        finally:
+            answer.cancel()
 
     async def _receive(
         self, engine: EngineHandle, version: WeightVersion, reference: Any
@@ -219,6 +222,18 @@ class EnginePool:
                 f"{report.version.checksum}, instead of checksum {version.checksum} (phase: adopt)"
             )
         return report
+
+
+async def _check_alive(engine: EngineHandle) -> None:
+    """An engine that answers keeps the watch over its own steps, long as they may take."""
+    try:
+        async with asyncio.timeout(GRACE_S):
+            await engine.health()
+    except TimeoutError as error:
+        raise EngineError(
+            f"rollout engine {engine.name} no longer answers: it did not say within {GRACE_S:g} s "
+            "whether it lives"
+        ) from error
 
 
 def _places(draws: Sequence[Draw]) -> dict[Draw, list[int]]:

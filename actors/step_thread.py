@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
+from math import inf
 from typing import Any, TypeVar
 
 from tailor_rl.errors import EngineError
@@ -94,13 +95,27 @@ class StepThread:
         """The caller is gone: stop decoding for it."""
         self.submit(lambda engine: self._drop(engine, call))
 
-    async def answers(self, prompt: Any, params: Sequence[Any], *, deadline_s: float) -> list[Any]:
-        """The completions of a call. TimeoutError after `deadline_s` seconds, waiting included."""
+    async def answers(
+        self, prompt: Any, params: Sequence[Any], *, deadline_s: float = inf, stall_s: float = inf
+    ) -> list[Any]:
+        """The completions of a call.
+
+        Raises TimeoutError after `deadline_s` seconds, waiting for a place included, and when the
+        engine has made no step for `stall_s` seconds, however long it takes while it makes some.
+        """
+        asked_at = time.monotonic()
         call = self.start(prompt, params)
+        answer = asyncio.wrap_future(call.future)
         try:
-            async with asyncio.timeout(deadline_s):
-                return await asyncio.wrap_future(call.future)
+            async with asyncio.timeout(None if deadline_s == inf else deadline_s):
+                while not answer.done():
+                    left_s = max(asked_at, self.progress_at) + stall_s - time.monotonic()
+                    if left_s <= 0:
+                        raise TimeoutError
+                    await asyncio.wait([answer], timeout=None if left_s == inf else left_s)
+                return answer.result()
         finally:
+            answer.cancel()
             if not call.future.done() or call.future.cancelled():
                 self.abandon(call)
 

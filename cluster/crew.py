@@ -27,11 +27,10 @@ from tailor_rl.concurrency import together
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import ConfigError, EngineError, LearnerError, TailorError
 
-START_TIMEOUT_S = 600.0  # a cold file system, and DeepSpeed's first build of its operators
-GENERATE_TIMEOUT_S = 600.0
-SYNC_TIMEOUT_S = 120.0
+STALL_S = 600.0  # without one decoding step: the first may compile
+ENGINES_SHARE = 0.8  # of a sync's time: an engine gives up first, since it knows why
 PLACEMENT_TIMEOUT_S = 60.0
-LAST_WORDS_S = 5.0
+GRACE_S = 5.0
 
 
 @dataclass(slots=True)
@@ -46,17 +45,24 @@ class Crew:
     hosted: Mapping[str, tuple[Actor, ...]]
     teachers: tuple[Actor, ...]
     group: PlacementGroup | None
+    last_words_s: float = 0.0  # how long a teacher's answer may take
 
     @property
     def actors(self) -> tuple[Actor, ...]:
         hosted = (actor for engines in self.hosted.values() for actor in engines)
         return (*self.ranks, *self.engines, *hosted, *self.teachers)
 
-    async def dismiss(self) -> None:
+    async def dismiss(self, log: Callable[[str], None]) -> None:
         """Let teachers write down what was paid for, kill every process, free what was reserved."""
+        closing = asyncio.ensure_future(together([each.call("aclose") for each in self.teachers]))
         with contextlib.suppress(TimeoutError, Exception):
-            async with asyncio.timeout(LAST_WORDS_S):
-                await together([teacher.call("aclose") for teacher in self.teachers])
+            async with asyncio.timeout(self.last_words_s + GRACE_S):
+                if not (await asyncio.wait([closing], timeout=GRACE_S))[0]:
+                    log(
+                        f"waiting up to {self.last_words_s:g} s for answers that the teacher was "
+                        "asked for already; Ctrl-C: do not wait, a resumed run asks again"
+                    )
+                await closing
         for actor in reversed(self.actors):
             actor.kill()
         if self.group is not None:
@@ -90,7 +96,9 @@ def hire(plan: Plan, cfg: RunConfig, *, reserve: bool) -> Crew:
     ]
     hosted = hire_hosted(plan, cfg, seats)
     teachers = hire_services(plan.teachers, cfg)
-    return Crew(tuple(ranks), tuple(engines), hosted, teachers, group)
+    return Crew(
+        tuple(ranks), tuple(engines), hosted, teachers, group, last_words_s=cfg.teacher.timeout_s
+    )
 
 
 def _reserve(plan: Plan) -> PlacementGroup:
@@ -126,29 +134,31 @@ async def start(
     building: Sequence[Coroutine[Any, Any, None]],
     *,
     student: str,
+    timeout_s: float,
     log: Callable[[str], None],
 ) -> ChatTokens:
     """Build everything at once; the driver's own tokenizer is ready before the slowest actor.
 
-    Raises an actor's death or error as soon as it is known, and TailorError after ten minutes.
+    Raises an actor's death or error as soon as it is known, and TailorError after `timeout_s`.
     """
     kinds = [("learner rank", crew.ranks), ("rollout engine", crew.engines)]
     kinds += [(f"engine of teacher {name}", each) for name, each in crew.hosted.items()]
     log(f"starting {', '.join(_count(len(each), kind) for kind, each in kinds if each)}")
     began = time.monotonic()
     tokens = asyncio.create_task(asyncio.to_thread(ChatTokens, student))
-    await guarded(_in_time(together(building)), crew.actors)
+    await guarded(_in_time(together(building), timeout_s), crew.actors)
     log(f"all up after {time.monotonic() - began:.0f} s")
     return await tokens
 
 
-async def _in_time(building: Coroutine[Any, Any, Any]) -> None:
+async def _in_time(building: Coroutine[Any, Any, Any], timeout_s: float) -> None:
     try:
-        async with asyncio.timeout(START_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             await building
     except TimeoutError as error:
         raise TailorError(
-            f"not every process was ready after {START_TIMEOUT_S:g} s; `tailor doctor` may say why"
+            f"not every process was ready after cluster.start_timeout_s={timeout_s:g} s; "
+            "`tailor doctor` may say why"
         ) from error
 
 
@@ -163,8 +173,8 @@ def make_pool(crew: Crew, cfg: RunConfig, tokens: ChatTokens) -> EnginePool:
         [EngineHandle(str(i), actor) for i, actor in enumerate(crew.engines)],
         tokens,
         max_model_len=cfg.rollout.max_model_len,
-        generate_timeout_s=GENERATE_TIMEOUT_S,
-        sync_timeout_s=SYNC_TIMEOUT_S,
+        stall_s=STALL_S,
+        sync_timeout_s=ENGINES_SHARE * cfg.rollout.sync_timeout_s,
     )
 
 

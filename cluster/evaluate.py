@@ -57,11 +57,13 @@ async def _evaluate(
 ) -> None:
     try:
         building = [build_engines(crew, cfg, student=weights)]
-        tokens = await start(crew, building, student=weights, log=log)
+        tokens = await start(
+            crew, building, student=weights, timeout_s=cfg.cluster.start_timeout_s, log=log
+        )
         with GraderPool(cfg.task, cfg.reward) as bench:
             grader = CountingGrader(
                 bench, max_error_share=cfg.reward.max_error_share, on_failure=on_failure
             )
             await guarded(work(make_pool(crew, cfg, tokens), grader), crew.actors)
     finally:
-        await crew.dismiss()
+        await crew.dismiss(log)

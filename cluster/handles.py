@@ -147,7 +147,7 @@ class EngineHandle:
         top_p: float,
         max_tokens: int,
         seed: int,
-        deadline_s: float,
+        stall_s: float,
     ) -> list[RawRollout]:
         rollouts: list[RawRollout] = await self._actor.call(
             "generate",
@@ -157,9 +157,13 @@ class EngineHandle:
             top_p=top_p,
             max_tokens=max_tokens,
             seed=seed,
-            deadline_s=deadline_s,
+            stall_s=stall_s,
         )
         return rollouts
+
+    async def health(self) -> None:
+        """Raises EngineError where this engine cannot generate."""
+        await self._actor.call("health")
 
     async def receive(self, reference: Any, *, deadline_s: float) -> ReceiveReport:
         """`reference` is a bundle's ObjectRef: all engines of a host read the same memory."""

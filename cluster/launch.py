@@ -110,7 +110,9 @@ async def _run(
                 book=folder.path / BOOK,
             ),
         ]
-        tokens = await start(crew, building, student=student, log=screen.log)
+        tokens = await start(
+            crew, building, student=student, timeout_s=cfg.cluster.start_timeout_s, log=screen.log
+        )
         pool = make_pool(crew, cfg, tokens)
         learner = (
             LearnerGroup(
@@ -140,4 +142,4 @@ async def _run(
             )
             await guarded(work(kit), crew.actors)
     finally:
-        await crew.dismiss()
+        await crew.dismiss(screen.log)

@@ -67,6 +67,12 @@ class Kit:
             )
         return self.learner
 
+    async def sync(self) -> WeightVersion:
+        """Bring every engine to the weights that the learner holds now, and return their name."""
+        return await sync_weights(
+            self.trainer, self.pool, timeout_s=self.cfg.rollout.sync_timeout_s
+        )
+
     def inside(self, name: str, cfg: RunConfig) -> Kit:
         """The same parts for a run within this one, in the folder `name`, by another recipe."""
         return replace(self, cfg=cfg, journal=self.journal.nested(name))
@@ -86,7 +92,7 @@ class Kit:
         """Learner and engines hold the student as it was before any training; after `trained`."""
         again = self.journal.read("student_again", WeightVersion)[0]
         await self.trainer.load(None, step=again.step)
-        await sync_weights(self.trainer, self.pool)
+        await self.sync()
 
     async def back_to_student_if_trained(self) -> None:
         """The same in a later sitting, which may find the set finished."""

@@ -23,20 +23,19 @@ from tailor_rl.stages.reinforce import (
     save_if_due,
 )
 from tailor_rl.stages.warm_start import warm_start
-from tailor_rl.sync import sync_weights
 from tailor_rl.types import Demonstration, WeightVersion
 
 
 async def tailor(kit: Kit) -> WeightVersion:
     """Run every stage that has not finished yet; returns the name of the final weights."""
     examiner = examiner_of(kit)
-    weights = await sync_weights(kit.trainer, kit.pool)
+    weights = await kit.sync()
     await examiner.examine("base", weights)
 
     demonstrations = await initialise(kit)
     if demonstrations:
         await warm_start(kit, demonstrations, examiner)
-        weights = await sync_weights(kit.trainer, kit.pool)
+        weights = await kit.sync()
         await examiner.examine("sft", weights)
 
     weights = await reinforce(kit, examiner)
@@ -47,7 +46,7 @@ async def tailor(kit: Kit) -> WeightVersion:
 async def make_set(kit: Kit) -> list[Demonstration]:
     """The SFT set and nothing else. Without learners the engines hold the student as it is."""
     if kit.learner is not None:
-        await sync_weights(kit.learner, kit.pool)
+        await kit.sync()
     return await initialise(kit)
 
 
@@ -56,7 +55,7 @@ async def train(kit: Kit, demonstrations: Sequence[Demonstration], *, rl: bool) 
     examiner = examiner_of(kit)
     if demonstrations:
         await warm_start(kit, demonstrations, examiner)
-        await sync_weights(kit.trainer, kit.pool)
+        await kit.sync()
     if rl:
         await reinforce(kit, examiner)
 
@@ -67,7 +66,7 @@ async def reinforce(kit: Kit, examiner: Examiner) -> WeightVersion:
     """
     cfg, learner, journal = kit.cfg.rl, kit.trainer, kit.journal
     start = await begin_or_resume(cfg, learner=learner, journal=journal)
-    weights = await sync_weights(learner, kit.pool)
+    weights = await kit.sync()
     if journal.finished("rl"):
         return weights
     journal.start("rl")
@@ -85,7 +84,7 @@ async def reinforce(kit: Kit, examiner: Examiner) -> WeightVersion:
                 learnt = await lesson.learn(step, mix, groups)
             record.learned(learnt)
             with record.phase("sync"):
-                weights = await sync_weights(learner, kit.pool)
+                weights = await kit.sync()
             stream.advance(weights, idle=not lesson.mix(step + 1).policy)
             record.write(stream.generated if groups else [])
             journal.progress(step, cfg.num_steps)

@@ -16,8 +16,6 @@ from tailor_rl.errors import WeightSyncError
 from tailor_rl.protocols import Learner, RolloutPool
 from tailor_rl.types import WeightVersion
 
-SYNC_TIMEOUT_S = 300.0  # for all engines; engines keep shorter deadlines of their own
-
 
 class MeetingChannel:
     """A WeightChannel in one process, good for one sync: both must be there to change hands."""
@@ -36,9 +34,7 @@ class MeetingChannel:
         return payload
 
 
-async def sync_weights(
-    learner: Learner, pool: RolloutPool, *, timeout_s: float = SYNC_TIMEOUT_S
-) -> WeightVersion:
+async def sync_weights(learner: Learner, pool: RolloutPool, *, timeout_s: float) -> WeightVersion:
     """Bring every engine to the weights that the learner holds now, and return their name.
 
     Raises WeightSyncError after `timeout_s` seconds, naming the side that was waited for; an error
@@ -65,7 +61,7 @@ async def sync_weights(
             )
     except TimeoutError as error:
         raise WeightSyncError(
-            f"weight sync took longer than {timeout_s:g} s; still waiting for "
-            f"{' and '.join(sorted(waiting_for))}"
+            f"weight sync took longer than rollout.sync_timeout_s={timeout_s:g} s; still waiting "
+            f"for {' and '.join(sorted(waiting_for))}"
         ) from error
     return version

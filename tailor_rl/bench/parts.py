@@ -32,7 +32,7 @@ from tailor_rl.config.schema import RunConfig
 from tailor_rl.initialisations.re_distill import first_recipe
 
 # Where a run takes place and how long it waits: nothing that it makes depends on that.
-_NO_MATTER = ("cluster", "learner.threads", "teacher.deadline_s")
+_NO_MATTER = ("cluster", "learner.threads", "rollout.sync_timeout_s", "teacher.deadline_s")
 
 # Sections that the making of a set does not read, unless it trains the student on the way.
 _MAKING = (

@@ -29,6 +29,7 @@ from tailor_rl.runs.environment import this_machine
 FREE_KEYS = frozenset(
     {
         "cluster.address",
+        "cluster.start_timeout_s",
         "learner.attention",
         "learner.gpus_per_rank",
         "learner.gradient_checkpointing",
@@ -37,6 +38,7 @@ FREE_KEYS = frozenset(
         "learner.ranks",
         "learner.threads",
         "learner.zero_stage",
+        "rollout.sync_timeout_s",
         "teacher.budget_money",
         "teacher.budget_tokens",
         "teacher.deadline_s",

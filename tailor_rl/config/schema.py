@@ -48,6 +48,9 @@ class ClusterConfig(Section):
     """
 
     address: str = "auto"
+    start_timeout_s: float = Field(
+        600.0, gt=0, description="until every process is up: a slow file system, a first build"
+    )
 
 
 class RolloutConfig(Section):
@@ -65,6 +68,7 @@ class RolloutConfig(Section):
     )
     gpu_memory_utilization: float = Field(0.6, gt=0, le=1)
     enforce_eager: bool = True
+    sync_timeout_s: float = Field(300.0, gt=0, description="for the weights to reach every engine")
 
 
 class HostedConfig(Section):

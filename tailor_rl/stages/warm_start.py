@@ -23,7 +23,6 @@ from tailor_rl.stages.best import HELD_OUT_LOSS, best_step
 from tailor_rl.stages.examples import Examples
 from tailor_rl.stages.measure import Examiner
 from tailor_rl.stages.memory import MemoryWatch
-from tailor_rl.sync import sync_weights
 from tailor_rl.types import Batch, Demonstration
 
 FINAL, CHECKPOINTS = "sft", "sft-"
@@ -110,7 +109,7 @@ class _Measures:
         judged = target is not None and step % self.examples.steps_an_epoch == 0
         if not judged and not (self.due(step) and self.kit.cfg.evaluation.every):
             return False
-        weights = await sync_weights(self.kit.trainer, self.kit.pool)
+        weights = await self.kit.sync()
         accuracy = await self.examiner.accuracy(weights, stage="sft", step=step)
         if not judged or target is None or accuracy < target:
             return False

@@ -145,7 +145,7 @@ def world(student: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
             built.runner.run(built.build())
             yield built
         finally:
-            built.runner.run(built.crew.dismiss())
+            built.runner.run(built.crew.dismiss(print))
             built.runner.close()
 
 

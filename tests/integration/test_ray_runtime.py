@@ -54,7 +54,7 @@ class Parts:
             [EngineHandle(str(i), actor) for i, actor in enumerate(crew.engines)],
             ChatTokens(student),
             max_model_len=cfg.rollout.max_model_len,
-            generate_timeout_s=60,
+            stall_s=60,
             sync_timeout_s=60,
         )
         self.learner = LearnerGroup(
@@ -88,7 +88,7 @@ async def parts(student: Path, *, engines: int, ranks: int, zero: int) -> AsyncI
         )
         yield Parts(cfg, crew, student)
     finally:
-        await crew.dismiss()
+        await crew.dismiss(print)
 
 
 def batch(*, seed: int) -> Batch:

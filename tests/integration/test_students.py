@@ -19,7 +19,7 @@ RECIPES = Path(__file__).resolve().parents[2] / "students" / "recipes"
 
 async def sample(engine: RolloutEngine, prompt: tuple[int, ...]) -> list[RawRollout]:
     return await engine.generate(
-        prompt, num=2, temperature=1.0, top_p=1.0, max_tokens=16, seed=0, deadline_s=60
+        prompt, num=2, temperature=1.0, top_p=1.0, max_tokens=16, seed=0, stall_s=60
     )
 
 

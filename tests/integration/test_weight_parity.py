@@ -34,7 +34,7 @@ BFLOAT16_WORST, BFLOAT16_MEAN = 0.04, 0.005  # 0.011 and 0.0011 are seen
 
 async def sample(engine: RolloutEngine, temperature: float) -> list[RawRollout]:
     return await engine.generate(
-        PROMPT, num=4, temperature=temperature, top_p=1.0, max_tokens=40, seed=1, deadline_s=60
+        PROMPT, num=4, temperature=temperature, top_p=1.0, max_tokens=40, seed=1, stall_s=60
     )
 
 

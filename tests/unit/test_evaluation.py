@@ -144,6 +144,20 @@ async def test_the_greedy_answer_is_one_more_and_no_sample() -> None:
     assert (accuracy.num_samples, greedy.interval) == (2, "wilson")
 
 
+async def test_every_answer_that_was_drawn_is_paid_for() -> None:
+    class Picky(FakeTask):
+        def grade(self, problem: Problem, text: str) -> float:
+            if text != problem.answer:
+                raise KeyError(text)
+            return 1.0
+
+    made = await results(
+        ScriptedPool([0, 1, 2]), samples=2, greedy=True, task=Picky(), max_error_share=1.0
+    )
+    assert [result.ungraded for result in made] == [2, 1, 0]
+    assert [result.drawn_tokens for result in made] == [6, 6, 6]  # three answers of two tokens
+
+
 async def test_entropy_is_the_mean_surprise_at_the_tokens_drawn() -> None:
     class Surprised(FakePool):
         async def generate(

@@ -41,6 +41,9 @@ class FakeEngine:
         self.adopts = adopts
         self.gate = asyncio.Event()
         self.gate.set()
+        self.lives = asyncio.Event()
+        self.lives.set()
+        self.asked_after = 0
         self.asked: list[dict[str, Any]] = []
         self.received: list[Any] = []
 
@@ -53,6 +56,10 @@ class FakeEngine:
             RawRollout((97, 98, 0), (-1.0, -float(how["seed"] + i), -0.5), "ab", "stop", 2, 3)
             for i in range(how["num"])
         ]
+
+    async def health(self) -> None:
+        self.asked_after += 1
+        await self.lives.wait()
 
     async def receive(self, reference: Any, *, deadline_s: float) -> ReceiveReport:
         self.received.append(reference)
@@ -67,11 +74,12 @@ def problem(prompt: str = "why") -> Problem:
 
 
 def with_pool(
-    engines: list[FakeEngine], scenario: Callable[[EnginePool], Coroutine[Any, Any, Any]]
+    engines: list[FakeEngine],
+    scenario: Callable[[EnginePool], Coroutine[Any, Any, Any]],
+    *,
+    stall_s: float = 5,
 ) -> Any:
-    pool = EnginePool(
-        engines, CharTokens(), max_model_len=16, generate_timeout_s=5, sync_timeout_s=0.2
-    )
+    pool = EnginePool(engines, CharTokens(), max_model_len=16, stall_s=stall_s, sync_timeout_s=0.2)
     return asyncio.run(scenario(pool))
 
 
@@ -98,7 +106,7 @@ def test_a_rollout_carries_its_problem_the_prompt_and_what_the_engine_said() -> 
         "top_p": 1.0,
         "max_tokens": 4,
         "seed": 5,
-        "deadline_s": 5,
+        "stall_s": 5,
     }
 
 
@@ -226,6 +234,36 @@ def test_an_engine_that_adopts_other_weights_fails_the_sync() -> None:
         with_pool([other], sync)
 
 
+def test_an_engine_with_much_to_do_is_asked_whether_it_lives_and_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("actors.pool.GRACE_S", 0.05)
+    engine = FakeEngine("0")
+    engine.gate.clear()
+
+    async def scenario(pool: EnginePool) -> int:
+        asyncio.get_running_loop().call_later(0.4, engine.gate.set)
+        return len(await pool.generate(problem(), num=2, sampling=SAMPLING, seed=5))
+
+    assert with_pool([engine], scenario, stall_s=0.05) == 2
+    assert engine.asked_after >= 2
+
+
+def test_an_engine_that_does_not_even_say_that_it_lives_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("actors.pool.GRACE_S", 0.05)
+    engine = FakeEngine("7")
+    engine.gate.clear()
+    engine.lives.clear()
+
+    async def scenario(pool: EnginePool) -> None:
+        await pool.generate(problem(), num=2, sampling=SAMPLING, seed=5)
+
+    with pytest.raises(EngineError, match="rollout engine 7 no longer answers"):
+        with_pool([engine], scenario, stall_s=0.05)
+
+
 def test_a_learner_that_never_offers_is_named_by_phase() -> None:
     async def scenario(pool: EnginePool) -> None:
         await pool.receive(VERSION, MeetingChannel())
@@ -236,4 +274,4 @@ def test_a_learner_that_never_offers_is_named_by_phase() -> None:
 
 def test_a_pool_without_engines_is_a_mistake_in_the_recipe() -> None:
     with pytest.raises(ConfigError, match=r"rollout.engines >= 1"):
-        EnginePool([], CharTokens(), max_model_len=8, generate_timeout_s=1, sync_timeout_s=1)
+        EnginePool([], CharTokens(), max_model_len=8, stall_s=1, sync_timeout_s=1)

@@ -33,6 +33,7 @@ class FakeLLM:
         self.left: dict[str, int] = {}
         self.aborted: list[str] = []
         self.num_steps = 0
+        self.step_s = 0.0
         self.raises: BaseException | None = None
         self.may_step = threading.Event()
         self.may_step.set()
@@ -52,6 +53,7 @@ class FakeLLM:
 
     def step(self) -> list[Output]:
         self.may_step.wait(5)
+        time.sleep(self.step_s)
         if self.raises:
             raise self.raises
         self.num_steps += 1
@@ -146,6 +148,35 @@ def test_an_abandoned_call_is_decoded_no_further(steps: StepThread, llm: FakeLLM
     llm.may_step.set()
     steps.submit(lambda _: None).result(5)
     assert (llm.left, steps.sequences_in_flight) == ({}, 0)
+
+
+async def test_a_call_may_take_as_long_as_it_likes_while_steps_are_made(
+    steps: StepThread, llm: FakeLLM
+) -> None:
+    llm.step_s = 0.02
+    begin = time.monotonic()
+    (answer,) = await steps.answers("", [15], stall_s=0.2)
+    assert time.monotonic() - begin > 0.3 > 0.2
+    assert answer.token_ids == [0]
+
+
+async def test_a_call_to_a_thread_that_stands_still_is_given_up_and_abandoned(
+    steps: StepThread, llm: FakeLLM
+) -> None:
+    llm.may_step.clear()
+    with pytest.raises(TimeoutError):
+        await steps.answers("", [3], stall_s=0.1)
+    llm.may_step.set()
+    assert steps.submit(lambda engine: engine.left).result(5) == {}
+
+
+async def test_a_deadline_ends_a_call_though_steps_are_made(
+    steps: StepThread, llm: FakeLLM
+) -> None:
+    llm.step_s = 0.02
+    with pytest.raises(TimeoutError):
+        await steps.answers("", [100], deadline_s=0.1)
+    assert steps.submit(lambda engine: engine.left).result(5) == {}
 
 
 def test_a_refusing_thread_fails_calls_that_were_already_in_the_inbox(

@@ -1,0 +1,57 @@
+"""How a crew is dismissed: what was paid for is waited for, and said, but not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from cluster.crew import Crew
+
+
+class FakeActor:
+    def __init__(self, *, takes_s: float = 0.0) -> None:
+        self._takes_s = takes_s
+        self.said = ""
+        self.killed = False
+
+    async def call(self, method: str, *args: Any) -> None:
+        assert method == "aclose" and not self.killed
+        await asyncio.sleep(self._takes_s)
+        self.said = "closed"
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+def crew_of(teacher: FakeActor, *, last_words_s: float) -> Crew:
+    others: Any = (FakeActor(),)
+    teachers: Any = (teacher,)
+    return Crew(others, (), {}, teachers, None, last_words_s=last_words_s)
+
+
+@pytest.mark.parametrize(("takes_s", "said"), [(0.0, False), (0.3, True)])
+async def test_answers_that_are_on_their_way_are_waited_for(
+    takes_s: float, said: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.crew.GRACE_S", 0.1)
+    log: list[str] = []
+    teacher = FakeActor(takes_s=takes_s)
+    crew = crew_of(teacher, last_words_s=60)
+    await crew.dismiss(log.append)
+    assert teacher.said == "closed"
+    assert bool(log) == said and ("waiting up to 60 s" in "".join(log)) == said
+    assert all(actor.killed for actor in crew.actors)  # type: ignore[attr-defined]
+
+
+async def test_a_teacher_that_never_closes_is_killed_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cluster.crew.GRACE_S", 0.1)
+    teacher = FakeActor(takes_s=60)
+    begin = time.monotonic()
+    await crew_of(teacher, last_words_s=0.1).dismiss(lambda line: None)
+    assert teacher.killed and not teacher.said
+    assert time.monotonic() - begin < 10
