@@ -149,9 +149,8 @@ def is_counted(cells: Sequence[CellFigures], unit: str) -> bool:
     """Whether every run that took a step says what it spent: run folders of older versions do not
     count all that later ones do, and nothing spent would look like nothing needed.
     """
-    field = "generated_tokens" if unit == "all_tokens" else unit
     ends = [cell.curve[-1] for cell in cells if cell.curve]
-    return all(getattr(end, field) > 0 for end in ends if end.step > 0)
+    return all(getattr(end, measured_as(unit)) > 0 for end in ends if end.step > 0)
 
 
 def make_curves(grouped: Cells) -> Iterator[BandCurve]:
@@ -171,12 +170,19 @@ def make_curves(grouped: Cells) -> Iterator[BandCurve]:
 
 def spent(cell: CellFigures, measured: Measured, unit: str, total: bool) -> float:
     """What the run had spent at a measurement: in RL, or with the making of its set and SFT."""
-    all_tokens = unit == "all_tokens"
-    kinds = ("generated_tokens", "teacher_tokens") if all_tokens else (unit,)
-    in_rl = float(getattr(measured, kinds[0]))
-    if not total:
-        return in_rl
-    return in_rl + sum(part.get(kind, 0.0) for part in (cell.making, cell.sft) for kind in kinds)
+    in_rl = float(getattr(measured, measured_as(unit)))
+    return in_rl + spent_before(cell, unit) if total else in_rl
+
+
+def measured_as(unit: str) -> str:
+    """The field of Measured that counts a unit within RL, where no teacher is asked."""
+    return "generated_tokens" if unit == "all_tokens" else unit
+
+
+def spent_before(cell: CellFigures, unit: str) -> float:
+    """What the run had spent of a unit of TOTAL_SPENT when RL began."""
+    kinds = ("generated_tokens", "teacher_tokens") if unit == "all_tokens" else (unit,)
+    return sum(part.get(kind, 0.0) for part in (cell.making, cell.sft) for kind in kinds)
 
 
 def _band_points(

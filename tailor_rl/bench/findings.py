@@ -71,7 +71,7 @@ class ThresholdTime:
 
     `restricted_mean` counts a run that was not there by `horizon` with it: the smallest budget of
     any run of the setting. `survival`: (spent, share of runs that are not there yet),
-    Kaplan-Meier; `median` is None where half of the runs never got there.
+    Kaplan-Meier.
     """
 
     setting: str
@@ -84,7 +84,6 @@ class ThresholdTime:
     num_reached: int
     horizon: float
     restricted_mean: Estimate
-    median: float | None
     survival: tuple[tuple[float, float], ...]
 
 

@@ -15,13 +15,12 @@ from typing import Literal
 import numpy as np
 from scipy import optimize, stats
 
-from tailor_rl.bench.estimates import Estimate, improvement
+from tailor_rl.bench.estimates import ROUNDING, Estimate, improvement
 from tailor_rl.seeds import derive_seed
 from tailor_rl.statistics import sign_flip_p
 
 BySeed = Mapping[str, Mapping[int, float]]  # setting -> seed -> one run's figure
 EVERY_FLIP = 10_000  # sign flips up to which all are tried: 13 pairs
-ROUNDING = 1e-12  # relative to the largest figure: what is less is rounding, and no spread
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from tailor_rl.bench.accounts import Cells
-from tailor_rl.bench.arm_figures import is_counted
-from tailor_rl.bench.figures import SPENT, CellFigures, Measured
+from tailor_rl.bench.arm_figures import TOTAL_SPENT, is_counted, measured_as, spent_before
+from tailor_rl.bench.figures import SPENT, CellFigures
 from tailor_rl.bench.findings import Planned, ThresholdTime
 from tailor_rl.bench.thresholds import Race, common_horizon, race, survival, time_to_threshold
-from tailor_rl.seeds import derive_seed
 
 
 def make_thresholds(grouped: Cells, thresholds: Mapping[float, Planned]) -> Iterator[ThresholdTime]:
@@ -23,23 +21,19 @@ def make_thresholds(grouped: Cells, thresholds: Mapping[float, Planned]) -> Iter
         }
         for threshold, planned in thresholds.items() if runs else ():
             for total in (False, True):
-                # Steps of SFT are not steps of RL: they have no total.
-                units = SPENT[1:] if total else SPENT
+                units = TOTAL_SPENT if total else SPENT
                 every = [cell for cells in runs.values() for cell in cells]
                 for unit in (unit for unit in units if is_counted(every, unit)):
                     races = {
-                        arm: [race(_curve(c, total), threshold, unit=unit) for c in cells]
+                        arm: [_race(cell, threshold, unit, total) for cell in cells]
                         for arm, cells in runs.items()
                     }
                     yield from _times(races, setting, threshold, unit, total, planned)
 
 
-def _curve(cell: CellFigures, total: bool) -> Sequence[Measured]:
-    """The validation curve, begun at the cost of the SFT set and SFT where `total`."""
-    if not total:
-        return cell.curve
-    before = {u: sum(part.get(u, 0.0) for part in (cell.making, cell.sft)) for u in SPENT[1:]}
-    return [replace(m, **{u: getattr(m, u) + before[u] for u in SPENT[1:]}) for m in cell.curve]
+def _race(cell: CellFigures, threshold: float, unit: str, total: bool) -> Race:
+    before = spent_before(cell, unit) if total else 0.0
+    return race(cell.curve, threshold, unit=measured_as(unit), before=before)
 
 
 def _times(
@@ -54,8 +48,7 @@ def _times(
     if not horizon:  # nothing was spent of it
         return
     for arm, runs in races.items():
-        seed = derive_seed(0, "threshold", setting, arm, unit)
-        time = time_to_threshold(runs, horizon=horizon, seed=seed)
+        time = time_to_threshold(runs, horizon=horizon)
         below = survival(runs, horizon=horizon)
         yield ThresholdTime(
             setting=setting,
@@ -68,6 +61,5 @@ def _times(
             num_reached=time.num_reached,
             horizon=horizon,
             restricted_mean=time.restricted,
-            median=time.median,
             survival=tuple(zip(below.at, below.shares, strict=True)),
         )

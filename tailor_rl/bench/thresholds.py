@@ -14,8 +14,9 @@ from statistics import fmean
 import numpy as np
 from scipy import stats
 
-from tailor_rl.bench.estimates import Estimate, aggregate
+from tailor_rl.bench.estimates import Estimate, bounded
 from tailor_rl.bench.figures import SPENT, Measured
+from tailor_rl.bench.paired import student_mean
 
 WINDOW = 3  # measurements averaged, centred: one on either side
 PLATEAU = 3  # measurements at the end that make the plateau
@@ -34,25 +35,22 @@ class Race:
 @dataclass(frozen=True, slots=True)
 class Survival:
     """Kaplan-Meier's estimate: `shares[i]` of runs are still below the threshold from `at[i]` on;
-    before `at[0]` all are. `median` is the first x at which no more than half are; None: never.
+    before `at[0]` all are.
     """
 
     at: tuple[float, ...]
     shares: tuple[float, ...]
-    median: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class TimeToThreshold:
     """`restricted` is the mean of what runs spent until the threshold or `horizon`, whichever came
-    first; `num_reached` counts the runs that were there by then; `median` is None where fewer than
-    half were.
+    first; `num_reached` counts the runs that were there by then.
     """
 
     restricted: Estimate
     horizon: float
     num_reached: int
-    median: float | None
 
 
 def points(curve: Sequence[Measured], unit: str) -> list[tuple[float, float]]:
@@ -81,15 +79,16 @@ def smoothed(accuracies: Sequence[float]) -> list[float]:
     return [fmean(accuracies[max(0, i - reach) : i + reach + 1]) for i in range(len(accuracies))]
 
 
-def race(curve: Sequence[Measured], threshold: float, *, unit: str) -> Race:
+def race(curve: Sequence[Measured], threshold: float, *, unit: str, before: float = 0.0) -> Race:
     """What the run had spent at the first measurement whose smoothed accuracy is at least
-    `threshold` (a share).
+    `threshold` (a share); `before` was spent when RL began.
 
     The measurement is not interpolated: between two, nobody looked. Where SFT was enough it is the
-    one before RL, and costs RL nothing.
+    one before RL, and costs RL nothing: that one stands as it was measured, since a mean with the
+    next would credit SFT with what RL did.
     """
-    at = [x for x, _ in points(curve, unit)]
-    smooth = smoothed([m.accuracy for m in curve])
+    at = [before + x for x, _ in points(curve, unit)]
+    smooth = [curve[0].accuracy, *smoothed([m.accuracy for m in curve])[1:]]
     # A mean may miss by rounding what it is on paper, and a run must not lose its race by that.
     reached = [x for x, accuracy in zip(at, smooth, strict=True) if accuracy >= threshold - 1e-9]
     return Race(reached[0] if reached else None, at[-1])
@@ -134,10 +133,7 @@ def survival(races: Sequence[Race], *, horizon: float | None = None) -> Survival
     there = [each.reached_at for each in races if each.reached_at is not None]
     censored = [each.last for each in races if each.reached_at is None]
     below = stats.ecdf(stats.CensoredData(uncensored=there, right=censored)).sf
-    at, shares = below.quantiles.tolist(), below.probabilities.tolist()
-    # A product of shares may miss by rounding the one half that it is on paper.
-    halved = [x for x, share in zip(at, shares, strict=True) if share <= 0.5 + 1e-9]
-    return Survival(tuple(at), tuple(shares), halved[0] if halved else None)
+    return Survival(tuple(below.quantiles.tolist()), tuple(below.probabilities.tolist()))
 
 
 def _watched(one: Race, horizon: float) -> Race:
@@ -146,18 +142,18 @@ def _watched(one: Race, horizon: float) -> Race:
     return Race(one.reached_at if there else None, min(one.last, horizon))
 
 
-def time_to_threshold(races: Sequence[Race], *, horizon: float, seed: int) -> TimeToThreshold:
-    """The restricted mean (Irwin, 1949: the area under the survival curve up to `horizon`) with a
-    bootstrap over runs.
+def time_to_threshold(races: Sequence[Race], *, horizon: float) -> TimeToThreshold:
+    """The restricted mean (Irwin, 1949: the area under the survival curve up to `horizon`) with
+    Student's interval over runs, within 0 and the horizon.
 
     No run is censored before the horizon, so that area is the mean of `restricted`.
     """
     spent = [restricted(each, horizon) for each in races]
+    mean = student_mean({"runs": spent}, scale=horizon).estimate
     return TimeToThreshold(
-        restricted=aggregate({"runs": spent}, "mean", seed=seed),
+        restricted=bounded(mean, high=horizon),
         horizon=horizon,
         num_reached=sum(_watched(each, horizon).reached_at is not None for each in races),
-        median=survival(races, horizon=horizon).median,
     )
 
 

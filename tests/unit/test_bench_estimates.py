@@ -27,10 +27,10 @@ from tailor_rl.bench.estimates import (
 #                 [.80, .44, .70]])
 #   Y = np.array([[.50, .35, .85], [.62, .45, .90], [.58, .29, 1.02], [.49, .38, .66],
 #                 [.70, .33, .81]])
-#   metrics.aggregate_iqm(X), aggregate_mean(X), aggregate_median(X), aggregate_optimality_gap(X)
+#   metrics.aggregate_iqm(X), aggregate_mean(X)
 #   metrics.probability_of_improvement(X, Y)
 #   library.create_performance_profile({"X": X}, np.array(TAUS), reps=20000)
-#   library.get_interval_estimates({"X": X}, lambda s: np.array([iqm, mean, median, gap]),
+#   library.get_interval_estimates({"X": X}, lambda s: np.array([iqm, mean]),
 #                                  reps=50000)
 #   library.get_interval_estimates({"XY": (X, Y)}, probability_of_improvement, reps=20000)
 # each after np.random.seed(0).
@@ -44,11 +44,11 @@ Y = {
     "countdown": [0.35, 0.45, 0.29, 0.38, 0.33],
     "igsm": [0.85, 0.90, 1.02, 0.66, 0.81],
 }
-STATISTICS: tuple[StatisticName, ...] = ("iqm", "mean", "median", "optimality_gap")
-RLIABLE_X = (0.6522222222222223, 0.6586666666666667, 0.6679999999999999, 0.3480000000000001)
-RLIABLE_Y = (0.5766666666666667, 0.5953333333333334, 0.5780000000000001, 0.406)
-RLIABLE_X_LOW = (0.59667, 0.60867, 0.59600, 0.30467)
-RLIABLE_X_HIGH = (0.70778, 0.70800, 0.74600, 0.39333)
+STATISTICS: tuple[StatisticName, ...] = ("iqm", "mean")
+RLIABLE_X = (0.6522222222222223, 0.6586666666666667)
+RLIABLE_Y = (0.5766666666666667, 0.5953333333333334)
+RLIABLE_X_LOW = (0.59667, 0.60867)
+RLIABLE_X_HIGH = (0.70778, 0.70800)
 TAUS = (0.3, 0.45, 0.62, 0.8, 0.95)
 
 
@@ -57,13 +57,13 @@ def bounds(estimate: Estimate) -> tuple[float, float]:
     return estimate.low, estimate.high
 
 
-@pytest.mark.parametrize("which", range(4))
+@pytest.mark.parametrize("which", range(2))
 def test_aggregates_are_rliables(which: int) -> None:
     assert aggregate(X, STATISTICS[which], seed=0).value == pytest.approx(RLIABLE_X[which])
     assert aggregate(Y, STATISTICS[which], seed=0).value == pytest.approx(RLIABLE_Y[which])
 
 
-@pytest.mark.parametrize("which", range(4))
+@pytest.mark.parametrize("which", range(2))
 def test_intervals_of_aggregates_are_rliables_up_to_monte_carlo_error(which: int) -> None:
     low, high = bounds(aggregate(X, STATISTICS[which], seed=1, num_resamples=20_000))
     assert low == pytest.approx(RLIABLE_X_LOW[which], abs=0.005)
@@ -76,6 +76,11 @@ def test_probability_of_improvement_is_rliables() -> None:
     assert improvement(Y, X, seed=0).value == pytest.approx(0.3)
     assert bounds(found) == pytest.approx((0.49333, 0.88), abs=0.015)
     assert (found.num_runs, found.fewest) == (30, 5)
+
+
+def test_scores_that_differ_by_rounding_are_tied() -> None:
+    tied = improvement({"a": [0.1 + 0.2, 0.5]}, {"a": [0.3, 0.2]}, seed=0)
+    assert 0.1 + 0.2 > 0.3 and tied.value == pytest.approx(3.5 / 4)
 
 
 def test_performance_profile_is_rliables() -> None:
@@ -121,7 +126,6 @@ def test_mean_weighs_settings_equally_however_many_runs_they_have() -> None:
     # Means .2 and .8; pooled, the mean were .32.
     scores = {"a": [0.1, 0.3, 0.2, 0.2], "b": [0.8]}
     assert aggregate(scores, "mean", seed=0).value == pytest.approx(0.5)
-    assert aggregate(scores, "optimality_gap", seed=0).value == pytest.approx(0.5)
 
 
 def test_interval_in_one_setting_is_that_of_all_resamples_there_are() -> None:
@@ -159,7 +163,7 @@ def test_two_runs_have_an_interval_and_no_caveat() -> None:
     assert found.caveat == ""
 
 
-@pytest.mark.parametrize("statistic", ["iqm", "mean", "median"])
+@pytest.mark.parametrize("statistic", ["iqm", "mean"])
 def test_adding_a_constant_shifts_value_and_interval(statistic: StatisticName) -> None:
     shifted = {setting: [score + 0.25 for score in runs] for setting, runs in X.items()}
     before, after = (aggregate(scores, statistic, seed=7) for scores in (X, shifted))

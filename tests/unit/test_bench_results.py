@@ -186,8 +186,27 @@ def test_runs_that_never_get_there_count_with_the_common_horizon() -> None:
         last = [getattr(c.curve[-1], unit) for c in example_cells(study)]
         assert {t.horizon for t in times} == {min(last)}
         assert all(t.restricted_mean.value == pytest.approx(t.horizon) for t in times)
-        assert all((t.num_reached, t.median) == (0, None) for t in times)
+        assert all(t.num_reached == 0 for t in times)
     assert any("reached 99 %" in note for note in results.notes)
+
+
+def test_what_the_teacher_wrote_is_part_of_the_race_with_the_cost_of_the_set() -> None:
+    study = two_arms(thresholds=[0.2])
+    (cell, *_) = cells = example_cells(study)
+    times = [t for t in results_of(study, cells).thresholds if t.total and t.arm == cell.arm]
+    ends: dict[str, list[float]] = {"generated_tokens": [], "all_tokens": []}
+    for each in (c for c in cells if c.arm == cell.arm):
+        for unit, at in ends.items():
+            made = each.making["generated_tokens"] + each.sft.get("generated_tokens", 0.0)
+            taught = each.making["teacher_tokens"] if unit == "all_tokens" else 0.0
+            at.append(made + taught + each.curve[-1].generated_tokens)
+    assert {t.unit for t in times} >= set(ends)
+    for unit, at in ends.items():
+        (time,) = [t for t in times if t.unit == unit]
+        assert time.horizon <= min(at)
+        assert max(x for x, _ in time.survival) <= max(at)
+    spent = {t.unit: t.restricted_mean.value for t in times}
+    assert spent["all_tokens"] > spent["generated_tokens"]
 
 
 def test_what_a_run_did_not_count_is_no_cost_of_nothing() -> None:

@@ -91,6 +91,15 @@ def test_a_race_that_sft_has_won_costs_rl_nothing() -> None:
     assert race(curve(0.7, 0.8, 0.9), 0.5, unit="generated_tokens") == Race(0, 20_000)
 
 
+def test_what_rl_did_later_does_not_win_the_race_at_its_start() -> None:
+    # The mean of .4 and .8 is above a half, and the policy that RL began with is not.
+    assert race(curve(0.4, 0.8, 0.9), 0.5, unit="step").reached_at == 10
+
+
+def test_what_was_spent_before_rl_is_part_of_the_race() -> None:
+    assert race(curve(0.0, 0.3, 0.9, 0.6), 0.5, unit="step", before=7.0) == Race(27, 37)
+
+
 def test_a_smoothed_accuracy_that_equals_the_threshold_on_paper_reaches_it() -> None:
     # The mean of 0, 0 and .6 is .2 less 3e-17.
     assert race(curve(0.0, 0.0, 0.6), 0.2, unit="step").reached_at == 10
@@ -99,7 +108,7 @@ def test_a_smoothed_accuracy_that_equals_the_threshold_on_paper_reaches_it() -> 
 def test_a_higher_threshold_is_never_reached_sooner() -> None:
     line = curve(0.1, 0.4, 0.3, 0.6, 0.8, 0.7)
     reached = [race(line, t, unit="step").reached_at for t in (0.2, 0.35, 0.5, 0.7, 0.76)]
-    assert reached == [0, 20, 30, 40, None]
+    assert reached == [10, 20, 30, 40, None]
 
 
 def test_six_mp_survival_is_the_published_table() -> None:
@@ -109,7 +118,6 @@ def test_six_mp_survival_is_the_published_table() -> None:
         assert still_below(survival(six_mp()), week) == pytest.approx(share, abs=5e-4)
     assert still_below(survival(six_mp()), 5.9) == 1
     assert still_below(survival(six_mp()), 35) == pytest.approx(0.448, abs=5e-4)
-    assert survival(six_mp()).median == 23
 
 
 def test_six_mp_area_under_survival_is_the_published_restricted_mean() -> None:
@@ -123,13 +131,11 @@ def test_six_mp_area_under_survival_is_the_published_restricted_mean() -> None:
 def test_without_censoring_survival_is_the_share_of_runs_left() -> None:
     races = [Race(t, 35) for t in PLACEBO]
     assert still_below(survival(races), 8) == pytest.approx(8 / 21)
-    assert survival(races).median == 8
     assert survival(races).shares[-1] == 0
 
 
-def test_survival_without_any_run_there_has_no_median() -> None:
-    found = survival([Race(None, 10), Race(None, 20)])
-    assert set(found.shares) == {1.0} and found.median is None
+def test_survival_without_any_run_there_stays_at_all() -> None:
+    assert set(survival([Race(None, 10), Race(None, 20)]).shares) == {1.0}
 
 
 def test_survival_counts_runs_that_were_there_from_the_start() -> None:
@@ -140,10 +146,9 @@ def test_survival_counts_runs_that_were_there_from_the_start() -> None:
 def test_beyond_the_horizon_no_survivor_speaks_for_the_rest() -> None:
     # The run that spends most gets there last, when nobody else is watched any more.
     races = [Race(5, 20), Race(18, 18), Race(None, 10), Race(None, 12), Race(None, 15)]
-    assert survival(races).shares[-1] == 0 and survival(races).median == 18
+    assert survival(races).shares[-1] == 0
     found = survival(races, horizon=common_horizon(races))
-    assert (found.at, found.shares, found.median) == ((5, 10), (0.8, 0.8), None)
-    assert time_to_threshold(races, horizon=10, seed=0).median is None
+    assert (found.at, found.shares) == ((5, 10), (0.8, 0.8))
 
 
 def test_common_horizon_is_the_smallest_last_x() -> None:
@@ -164,11 +169,12 @@ def test_restricted_time_of_a_run_that_ended_before_the_horizon_is_refused() -> 
 def test_restricted_mean_is_hand_worked() -> None:
     # Spent up to 15: 12, 15 (there at 18), 15, 6.
     races = [Race(12, 20), Race(18, 20), Race(None, 15), Race(6, 30)]
-    found = time_to_threshold(races, horizon=common_horizon(races), seed=0)
+    found = time_to_threshold(races, horizon=common_horizon(races))
     assert found.restricted.value == pytest.approx(12)
-    assert found.restricted.low is not None and found.restricted.high is not None
-    assert 6 <= found.restricted.low < 12 < found.restricted.high <= 15
-    assert (found.num_reached, found.horizon, found.median) == (2, 15, 12)
+    # Student's: the standard deviation of 12, 15, 15, 6 is sqrt(18), and t(3) is 3.182.
+    assert found.restricted.low == pytest.approx(12 - 3.182446 * (18 / 4) ** 0.5)
+    assert found.restricted.high == 15  # 18.75, which is beyond the horizon
+    assert (found.num_reached, found.horizon) == (2, 15)
 
 
 @settings(deadline=None, max_examples=25)
@@ -184,12 +190,12 @@ def test_restricted_mean_is_the_area_under_kaplan_meier(
     horizon = common_horizon(races)
     found = survival(races)
     area = sum(still_below(found, x) for x in range(int(horizon)))  # all events at whole numbers
-    time = time_to_threshold(races, horizon=horizon, seed=0)
+    time = time_to_threshold(races, horizon=horizon)
     assert time.restricted.value == pytest.approx(area)
 
 
 def test_restricted_mean_of_one_run_has_no_interval() -> None:
-    found = time_to_threshold([Race(4, 10)], horizon=10, seed=0)
+    found = time_to_threshold([Race(4, 10)], horizon=10)
     assert (found.restricted.value, found.restricted.low) == (4, None)
 
 

@@ -183,7 +183,7 @@ def threshold_tables(results: Results) -> Iterator[Table]:
     for setting, threshold, total in keys:
         found = [t for t in results.thresholds if (t.setting, t.threshold, t.total)
                  == (setting, threshold, total)]  # fmt: skip
-        units = [unit for unit in SPENT if any(t.unit == unit for t in found)]
+        units = [unit for unit in (*SPENT, "all_tokens") if any(t.unit == unit for t in found)]
         where = setting_label(setting, len(results.settings))
         parts = (where, f"to {share_text(threshold)} on validation", view_label(total))
         arms = dict.fromkeys(t.arm for t in found)
