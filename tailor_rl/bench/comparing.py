@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Any
 
 from tailor_rl.bench.accounts import Cells
-from tailor_rl.bench.arm_figures import Scores, mean_of, scores_of
+from tailor_rl.bench.arm_figures import Scores, figure_names, mean_of, scores_of
 from tailor_rl.bench.findings import Compared, Planned, Trended
 from tailor_rl.bench.paired import compare, holm, page_trend
 from tailor_rl.bench.plan import foreseen, is_late
@@ -21,7 +21,7 @@ from tailor_rl.bench.verdicts import comparison_answer, trend_answer
 from tailor_rl.seeds import derive_seed
 
 # What every pair of arms is looked at by, planned or not.
-LOOKED_AT = ("rl test pass@1", "rl ood pass@1")
+LOOKED_AT = ("rl test pass@1", "rl ood pass@1", "auc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,26 @@ def _other_pairs(study: Study, grouped: Cells) -> Iterator[Comparison]:
         if each.setting == ALL
     }
     arms = [arm for arm in study.arms if any(arm == known for _, known in grouped)]
-    for figure in LOOKED_AT:
-        for arm, against in combinations(arms, 2):
-            both = [scores_of(grouped, each, figure, _settings(grouped)) for each in (arm, against)]
-            if (frozenset((arm, against)), figure) not in asked and all(both):
-                yield Comparison(arm=arm, against=against, figure=figure)
+    wanted = [(pair, figure) for figure in LOOKED_AT for pair in combinations(arms, 2)]
+    # A mean over axes may hide that they do not agree.
+    wanted += [
+        ((each.arm, each.against), axis)
+        for each in study.comparisons
+        if each.figure.split(" ")[1:2] == ["ood"] and each.setting == ALL
+        for axis in _axes(each.figure, grouped)
+    ]
+    for (arm, against), figure in dict.fromkeys(wanted):
+        both = [scores_of(grouped, each, figure, _settings(grouped)) for each in (arm, against)]
+        if (frozenset((arm, against)), figure) not in asked and all(both):
+            yield Comparison(arm=arm, against=against, figure=figure)
+
+
+def _axes(figure: str, grouped: Cells) -> list[str]:
+    """The same figure of each kind out of distribution: "rl ood/people-4 pass@1"."""
+    stage, _, metric = figure.split(" ")
+    names = figure_names([cell for cells in grouped.values() for cell in cells])
+    parts = ((name, name.split(" ")) for name in names if name.count(" ") == 2)
+    return [n for n, (st, split, m) in parts if (st, m) == (stage, metric) and split[:4] == "ood/"]
 
 
 def _settings(grouped: Cells) -> list[str]:

@@ -193,7 +193,7 @@ class Foretold:
 
 @dataclass(frozen=True, slots=True)
 class Forecasts:
-    """The gate's forecast against the gain of RL. `rank` is Spearman's correlation over cells."""
+    """The gate's forecast against the gain of RL. `rank` is Spearman's correlation over arms."""
 
     cells: tuple[Foretold, ...]
     rank: Estimate | None

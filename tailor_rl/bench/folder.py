@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pydantic import ValidationError
+
 from tailor_rl.bench.cells import Cell
 from tailor_rl.bench.sharing import share
 from tailor_rl.bench.study import Study
@@ -163,6 +165,17 @@ def is_finished(run: Path) -> bool:
 
 def runs_of(study: Path) -> list[Path]:
     return sorted(path.parent for path in study.glob(f"{CELLS}/*/config.json"))
+
+
+def read_study(study: Path) -> Study:
+    """As it was recorded. RunFolderError where it is missing or damaged."""
+    try:
+        return Study.model_validate(read_recorded(study)["study"])
+    except (KeyError, ValidationError) as error:
+        raise RunFolderError(
+            f"{study / STUDY} is damaged or of another version of tailor_rl: `tailor bench` with "
+            "the study's file writes it anew"
+        ) from error
 
 
 def read_recorded(study: Path) -> dict[str, Any]:

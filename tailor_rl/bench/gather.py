@@ -13,16 +13,24 @@ from typing import Any
 from tailor_rl.bench.cells import Place, places_of
 from tailor_rl.bench.elsewhere import read_elsewhere, versions_elsewhere
 from tailor_rl.bench.figures import CellFigures
-from tailor_rl.bench.folder import CELLS, GATHERED, is_finished, read_recorded, runs_of
+from tailor_rl.bench.folder import (
+    CELLS,
+    GATHERED,
+    is_finished,
+    read_recorded,
+    read_study,
+    runs_of,
+)
 from tailor_rl.bench.gathered import Gathered, merge, pool_by_arm, write_gathered
 from tailor_rl.bench.reading import read_cell
 from tailor_rl.bench.report import Asked, Extras, Reply
 from tailor_rl.bench.results import Key
+from tailor_rl.bench.status import CellStatus, read_cell_status
 from tailor_rl.bench.study import Study
 from tailor_rl.bench.usage import Usage, make_usage
 from tailor_rl.bench.usage_pooled import without_styles
 from tailor_rl.bench.version import check_same_version
-from tailor_rl.runs.folder import read_outcome, read_run_config
+from tailor_rl.runs.folder import read_run_config
 from tailor_rl.summary import read_object, read_rows
 
 RUNS_A_PROCESS = 4  # that make starting one worth while
@@ -40,7 +48,7 @@ def gather(study_path: Path, *, mixed_versions: bool) -> Gathered:
     if not runs_of(study_path) and [part.path for part in elsewhere] == [study_path]:
         return elsewhere[0].gathered
     recorded = read_recorded(study_path)
-    study = Study.model_validate(recorded["study"])
+    study = read_study(study_path)
     cells = places_of(study)
     done = [cell for cell in cells if is_finished(_run(study_path, cell))]
     runs = [_run(study_path, cell) for cell in done]
@@ -83,11 +91,17 @@ def _figures(study: Path, cell: Place) -> CellFigures:
 
 
 def _failures(study: Path, cells: Iterable[Place]) -> Iterable[tuple[Key, str]]:
+    """Why cells that were begun have no figures."""
     for cell in cells:
         run = _run(study, cell)
-        outcome = read_outcome(run) if run.is_dir() else {}
-        if outcome.get("state") == "failed":
-            yield _key(cell), str(outcome.get("error") or "failed")
+        if run.is_dir() and not is_finished(run):
+            found = read_cell_status(cell.name, run)
+            yield _key(cell), found.note if found.state == "failed" else _unfinished(found)
+
+
+def _unfinished(cell: CellStatus) -> str:
+    """Example: "killed at rl 12/40"."""
+    return cell.state + (f" at {cell.note}" if cell.note else "")
 
 
 def _differs(study: Study, runs: Sequence[Path]) -> list[str]:

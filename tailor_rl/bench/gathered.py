@@ -72,6 +72,8 @@ def merge(own: Gathered, others: Sequence[Gathered]) -> Gathered:
     """One study of which some cells were run elsewhere. Where two have a cell, the first counts;
     traces and environment are those of the first that has most of them.
     """
+    failed = {key: why for each in reversed((own, *others)) for key, why in each.failed}
+    own = replace(own, failed=tuple((key, failed[key]) for key in own.planned if key in failed))
     every = [each for each in (own, *others) if each.figures]
     if every in ([], [own]):
         return own

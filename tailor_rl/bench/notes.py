@@ -8,9 +8,9 @@ from tailor_rl.bench.accounts import Cells
 from tailor_rl.bench.arm_figures import common_settings, last_steps
 from tailor_rl.bench.comparing import Promises
 from tailor_rl.bench.figures import CellFigures
-from tailor_rl.bench.findings import Compared, Missing, ThresholdTime
-from tailor_rl.bench.study import Study
-from tailor_rl.bench.wording import listed, plural, seeds_named
+from tailor_rl.bench.findings import BandCurve, Compared, Missing, ThresholdTime
+from tailor_rl.bench.study import ALL, Study
+from tailor_rl.bench.wording import UNITS, listed, plural, seeds_named
 
 
 def make_notes(
@@ -20,6 +20,7 @@ def make_notes(
     compared: Sequence[Compared],
     times: Sequence[ThresholdTime],
     missing: Sequence[Missing],
+    curves: Sequence[BandCurve],
     *,
     mixed: Sequence[str],
     at_once: int,
@@ -43,6 +44,7 @@ def make_notes(
         yield from _what_was_not_asked(study, compared, cells)
         yield from _never_reached(grouped, times)
         yield from _unequal_curves(cells)
+        yield from _no_common_x(grouped, curves)
         yield from _unequal_runs(grouped, compared, cells)
     if at_once > 1:
         yield f"Up to {at_once} runs went on side by side: on shared cores, seconds say little"
@@ -106,6 +108,26 @@ def _unequal_curves(cells: Sequence[CellFigures]) -> Iterator[str]:
             yield (
                 f"Runs{where} were validated up to different steps ({until}): areas under the "
                 f"curve are of the first {min(steps)}"
+            )
+
+
+def _no_common_x(grouped: Cells, curves: Sequence[BandCurve]) -> Iterator[str]:
+    """Arms that are in one chart of a setting and not in another."""
+    drawn = {(c.setting, c.arm, c.unit, c.total) for c in curves}
+    for setting, unit, total in dict.fromkeys((c.setting, c.unit, c.total) for c in curves):
+        absent = [
+            arm
+            for where, arm in grouped
+            if where == setting
+            and any(key[:2] == (setting, arm) for key in drawn)
+            and (setting, arm, unit, total) not in drawn
+        ]
+        if absent:
+            which = "" if setting == ALL else f" in {setting}"
+            yield (
+                f"No curve of {listed(absent)}{which} by {UNITS[unit]}"
+                f"{' with the cost of the SFT set' if total else ''}: one of its runs began RL "
+                "when another had ended"
             )
 
 

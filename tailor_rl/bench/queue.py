@@ -58,6 +58,7 @@ class Progress:
     failed: dict[str, int] = field(default_factory=dict)  # cell -> exit code
     seconds: list[float] = field(default_factory=list)
     at_once: int = 1
+    stopped: str = ""  # why no cell was begun any more
 
     @property
     def left_s(self) -> float | None:
@@ -80,7 +81,11 @@ class Overview(Protocol):
 
 
 class Queue:
-    """Works cells off; `run` returns when none is left, or none that could be helped."""
+    """Works cells off; `run` returns when none is left, or none that could be helped.
+
+    `changed` says what is no longer as it was when the study was checked, "" for nothing: else no
+    other cell is begun.
+    """
 
     def __init__(
         self,
@@ -92,6 +97,7 @@ class Queue:
         provenance: Provenance,
         overview: Overview,
         at_once: int,
+        changed: Callable[[], str] = lambda: "",
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -107,6 +113,7 @@ class Queue:
         self._makes = {cell.name: makes(cell.config) for cell in cells}
         done = [cell.name for cell in cells if folder.finished(cell)]
         self._waiting = [cell for cell in cells if cell.name not in done]
+        self._changed = changed
         self._in_a_row = 0
         self._idle_since = clock()
         self.progress = Progress(cells, finished=done, at_once=at_once)
@@ -114,7 +121,7 @@ class Queue:
     def run(self) -> Progress:
         """Raises KeyboardInterrupt after the running cells have stopped."""
         try:
-            while self._jobs or (self._waiting and self._in_a_row < HOPELESS):
+            while self._jobs or (self._waiting and self._may_begin()):
                 self._look()
                 self._fill()
                 self._show()
@@ -142,13 +149,28 @@ class Queue:
 
     def _fill(self) -> None:
         free = self.progress.at_once
-        while self._waiting and len(self._jobs) < free and self._in_a_row < HOPELESS:
+        while self._waiting and len(self._jobs) < free and self._may_begin():
             made = made_parts(self._donors())
             cell = next((cell for cell in self._waiting if self._ready(cell, made)), None)
             if cell is None:
                 return
+            if self._stopped_by_change():
+                return
             self._waiting.remove(cell)
             self._begin(cell)
+
+    def _may_begin(self) -> bool:
+        return self._in_a_row < HOPELESS and not self.progress.stopped
+
+    def _stopped_by_change(self) -> bool:
+        """A cell of other code would be of another study."""
+        self.progress.stopped = self._changed()
+        if self.progress.stopped and self._jobs:
+            names = ", ".join(job.cell.name for job in self._jobs)
+            self._overview.log(
+                f"{self.progress.stopped}: no cell is begun any more; waiting for {names}"
+            )
+        return bool(self.progress.stopped)
 
     def _blocked(self) -> bool:
         """Whether all that is left is in other processes' hands, and has been for a while: long

@@ -84,6 +84,7 @@ def make_results(
     times = tuple(make_thresholds(grouped, thresholds))
     matched = tuple(make_matched(grouped))
     missing = find_missing(planned_cells, cells, failed)
+    curves = tuple(make_curves(grouped))
     without = [arm for arm in study.arms if _has_no_sft(grouped, arm)]
     return Results(
         study=name,
@@ -103,6 +104,7 @@ def make_results(
                 compared,
                 times,
                 missing,
+                curves,
                 mixed=mixed,
                 at_once=at_once,
                 num_places=num_places,
@@ -114,7 +116,7 @@ def make_results(
             make_figures(grouped, settings, list(study.arms), num_resamples=num_resamples)
         ),
         profiles=tuple(make_profiles(grouped, settings, list(study.arms))),
-        curves=tuple(make_curves(grouped)),
+        curves=curves,
         thresholds=times,
         training=tuple(make_training(grouped)),
         comparisons=tuple(compared),

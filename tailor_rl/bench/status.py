@@ -13,7 +13,7 @@ from tailor_rl.bench.folder import (
     GATHERED,
     STUDY,
     is_finished,
-    read_recorded,
+    read_study,
     runs_of,
 )
 from tailor_rl.bench.overview import final_figure, reason, where
@@ -41,13 +41,13 @@ def read_study_status(study_path: Path) -> list[CellStatus]:
     """RunFolderError where there is no study, or one of its runs is damaged."""
     elsewhere = _elsewhere(study_path)
     if (study_path / STUDY).is_file() or not elsewhere:
-        study = Study.model_validate(read_recorded(study_path)["study"])
+        study = read_study(study_path)
     else:
         study = _published(study_path)
     return [
         CellStatus(name, "finished", f"{100 * elsewhere[name]:.1f} %, elsewhere", 0.0)
         if name in elsewhere
-        else _status(name, study_path / CELLS / name)
+        else read_cell_status(name, study_path / CELLS / name)
         for name in (place.name for place in places_of(study))
     ]
 
@@ -67,7 +67,8 @@ def _published(study_path: Path) -> Study:
     return read_gathered(study_path / GATHERED).study
 
 
-def _status(name: str, run: Path) -> CellStatus:
+def read_cell_status(name: str, run: Path) -> CellStatus:
+    """Of one cell, by its run folder."""
     if not run.is_dir():
         return CellStatus(name, "waiting", "", 0.0)
     seconds = totals(read_ledger(run)).get("seconds", 0.0)

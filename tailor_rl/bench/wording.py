@@ -75,16 +75,16 @@ def points_text(value: float) -> str:
 
 
 def signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:+z.1f}".replace("-", "\N{MINUS SIGN}")
 
 
-def bracket(estimate: Estimate, *, sign: bool = False, scale: float = 100) -> str:
+def bracket(estimate: Estimate, *, sign: bool = False, scale: float = 100, digits: int = 1) -> str:
     """Example: "[12.1, 18.3]"; what stands for it where there is no interval."""
     if estimate.low is None or estimate.high is None:
         return f"({estimate.caveat or 'no interval'})"
     low, high = scale * estimate.low, scale * estimate.high
-    said = f"[{low:+.1f}, {high:+.1f}]" if sign else f"[{low:.1f}, {high:.1f}]"
-    return said.replace("-", "\N{MINUS SIGN}")
+    form = f"{'+' if sign else ''}z.{digits}f"  # z: nothing is below nothing
+    return f"[{low:{form}}, {high:{form}}]".replace("-", "\N{MINUS SIGN}")
 
 
 def points_estimate(estimate: Estimate) -> str:

@@ -23,8 +23,9 @@ _PACKAGES = (
 )  # fmt: skip
 _GIT_TIMEOUT_S = 10
 _CODE = ("tailor_rl", "actors", "learners", "cluster")
-# What shows, asks for or compares runs, and changes none.
+# What shows, asks for or compares runs, and changes none; but three say what a study's runs are.
 _NO_CODE = ("tailor_rl/bench/", "tailor_rl/report/", "tailor_rl/cli")
+_CODE_AFTER_ALL = tuple(f"tailor_rl/bench/{name}.py" for name in ("cells", "parts", "sharing"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,8 @@ def code_hash(root: Path) -> str:
     for package in _CODE:
         for path in sorted((root / package).rglob("*")):
             name = path.relative_to(root).as_posix()
-            if path.is_file() and "__pycache__" not in name and not name.startswith(_NO_CODE):
+            counts = name in _CODE_AFTER_ALL or not name.startswith(_NO_CODE)
+            if path.is_file() and "__pycache__" not in name and counts:
                 digest.update(
                     f"{name}\0{hashlib.blake2b(path.read_bytes()).hexdigest()}\n".encode()
                 )

@@ -66,7 +66,18 @@ def test_parts_of_a_study_are_merged_as_if_they_had_been_one(tmp_path: Path) -> 
     assert (merged.failed, merged.differs) == ((), ("3 seeds",))
     assert (merged.at_once, merged.num_places) == (2, 2)
     assert merged.extras.environment == {"cores": 2, "elsewhere": [{"cores": 1}]}
-    assert merge(whole, []) is whole
+    assert merge(whole, []) == whole
+
+
+def test_why_a_cell_failed_elsewhere_is_not_forgotten() -> None:
+    own, other = gathered({}), gathered({}, planned=(2, 3))
+    own = replace(own, failed=((("all", "tailor", 1), "the teacher left"),))
+    merged = merge(own, [other])
+    assert dict(merged.failed) == {
+        ("all", "tailor", 1): "the teacher left",
+        ("all", "tailor", 2): "lost",
+        ("all", "tailor", 3): "lost",
+    }
 
 
 def test_what_an_older_version_had_pooled_already_stays_where_it_has_most_runs(

@@ -84,6 +84,8 @@ class Lab:
         self.now = 0.0
         self.interrupt_at: float | None = None
         self.stubborn = False
+        self.looks: dict[str, int] = {}
+        self.changed = ""
         self.queue = Queue(
             cells,
             folder,
@@ -92,15 +94,19 @@ class Lab:
             provenance=NOWHERE,
             overview=self.notes,
             at_once=at_once,
+            changed=self.look_at_the_code,
             clock=lambda: self.now,
             sleep=self.sleep,
         )
 
     def start(self, run: Path, log: Path) -> FakeRun:
         code = self.codes.get(run.name, 0)
-        looks = 10_000 if self.stubborn else 6
+        looks = 10_000 if self.stubborn else self.looks.get(run.name, 6)
         self.runs[run.name] = FakeRun(run, looks=looks, code=code, stubborn=self.stubborn)
         return self.runs[run.name]
+
+    def look_at_the_code(self) -> str:
+        return "code changed" if self.changed in self.notes.lines else ""
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -141,6 +147,16 @@ def test_where_cell_after_cell_fails_the_rest_is_not_tried(folder: StudyFolder) 
     lab.codes = {each.name: 2 for each in cells}
     progress = lab.queue.run()
     assert list(progress.failed) == [each.name for each in cells[:HOPELESS]]
+
+
+def test_no_cell_is_begun_once_the_code_has_changed(folder: StudyFolder) -> None:
+    lab = Lab(folder, [cell(name, seed=seed) for seed, name in enumerate("abcd")], at_once=2)
+    lab.looks = {"a-seed-0": 3, "b-seed-1": 20}
+    lab.changed = "end a-seed-0 0"
+    progress = lab.queue.run()
+    assert progress.finished == ["a-seed-0", "b-seed-1"]  # b had begun
+    assert progress.stopped == "code changed"
+    assert any("waiting for b-seed-1" in line for line in lab.notes.lines)
 
 
 def test_cells_that_share_a_part_are_not_made_side_by_side(folder: StudyFolder) -> None:

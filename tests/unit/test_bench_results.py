@@ -15,7 +15,7 @@ import pytest
 
 from tailor_rl.bench.arm_figures import with_areas
 from tailor_rl.bench.figures import CellFigures
-from tailor_rl.bench.findings import Compared, Results, Trended
+from tailor_rl.bench.findings import Compared, Forecasts, Results, Trended
 from tailor_rl.bench.results import as_json, make_results, write_results
 from tailor_rl.bench.study import Study
 from tailor_rl.bench.thresholds import area_under
@@ -286,26 +286,60 @@ def test_equal_sets_are_matched_and_others_are_named() -> None:
     )
 
 
-def test_a_forecast_that_orders_gains_is_said_to() -> None:
-    study = two_arms(3)
-    gains = (0.1, 0.2, 0.3, 0.15, 0.25, 0.05)
-    cells = [
-        dataclasses.replace(c, forecast=gain**2, figures={"gain test pass@1": gain})
-        for c, gain in zip(example_cells(study), gains, strict=True)
-    ]
-    rank = results_of(study, cells).forecasts.rank
-    assert rank is not None
-    assert rank.value == pytest.approx(1.0)
-    few = results_of(study, cells[:4]).forecasts
-    assert few.rank is None
-    assert "too few" in few.answer
-    # Swapping the smallest two of six ranks: 1 - 6 * 2 / (6 * 35).
-    swapped = [dataclasses.replace(c, forecast=f) for c, f in
-               zip(cells, (0.05, 0.2, 0.3, 0.15, 0.25, 0.1), strict=True)]  # fmt: skip
-    rank = results_of(study, swapped).forecasts.rank
+def foretold(forecasts: Sequence[float], *, num_seeds: int = 2) -> Forecasts:
+    """Of arms that gain 1, 2, 3, ... %, and differ from seed to seed."""
+    study = example_study(num_arms=len(forecasts), num_seeds=num_seeds, tasks=())
+    cells = []
+    for cell in example_cells(study):
+        place, off = list(study.arms).index(cell.arm), 0.001 * (cell.seed - 1)
+        figures = {"gain test pass@1": (place + 1) / 100 + off}
+        cells.append(dataclasses.replace(cell, forecast=forecasts[place] - off, figures=figures))
+    return results_of(study, cells).forecasts
+
+
+def test_a_forecast_that_orders_the_gains_of_arms_is_said_to() -> None:
+    found = foretold((0.1, 0.2, 0.3, 0.4, 0.5, 0.6))
+    assert found.rank is not None and found.rank.value == pytest.approx(1.0)
+    # Swapping two neighbours of six ranks: 1 - 6 * 2 / (6 * 35).
+    rank = foretold((0.2, 0.1, 0.3, 0.4, 0.5, 0.6)).rank
     assert rank is not None and rank.low is not None and rank.high is not None
     assert rank.value == pytest.approx(1 - 12 / 210)
     assert rank.low < rank.value < rank.high < 1
+
+
+def test_more_seeds_of_the_same_arms_are_no_more_evidence_for_a_forecast() -> None:
+    forecasts = (0.2, 0.1, 0.3, 0.4, 0.5, 0.6)
+    few, many = foretold(forecasts), foretold(forecasts, num_seeds=9)
+    assert few.rank == many.rank
+    assert len(many.cells) == 54
+    assert "too few" in foretold((0.1, 0.2, 0.3, 0.4), num_seeds=9).answer
+    assert "no order to see" in foretold((0.3,) * 6).answer
+
+
+def test_kinds_out_of_distribution_are_compared_where_their_mean_was_asked_for() -> None:
+    study = two_arms(2, comparisons=[
+        {"arm": "tailor", "against": "rule_based", "figure": "rl ood pass@1"}
+    ])  # fmt: skip
+    cells = example_cells(study)
+    others = [c.figure for c in results_of(study, cells).comparisons if c.planned == "not planned"]
+    axes = {name for cell in cells for name in cell.figures if "rl ood/" in name}
+    axes = {name for name in axes if name.endswith("pass@1")}
+    assert axes and axes <= set(others)
+
+
+def test_an_arm_that_is_missing_from_a_chart_is_named() -> None:
+    study = two_arms(2, thresholds=[])
+    cells = [
+        dataclasses.replace(cell, making={**cell.making, "seconds": 1e9})
+        if (cell.arm, cell.seed) == ("tailor", 2)
+        else cell
+        for cell in example_cells(study)
+    ]
+    notes = [note for note in results_of(study, cells).notes if note.startswith("No curve")]
+    assert notes == [
+        "No curve of tailor by seconds with the cost of the SFT set: one of its runs began RL when "
+        "another had ended"
+    ]
 
 
 def test_cells_without_figures_are_listed_with_their_reason() -> None:

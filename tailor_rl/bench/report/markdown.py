@@ -49,8 +49,19 @@ def _lines(results: Results, usage: Mapping[str, UsageByArm]) -> Iterator[str]:
         yield from _section("Paired differences", [comparison_table(results, planned, "")])
     if results.trends:
         yield from _section("Trends", [trend_table(results)])
-    figures = [t for t in figure_tables(results) if "ood:" not in t.title]
-    yield from _section("Figures: mean over seeds with its 95 % interval", figures)
+    unplanned = [each for each in results.comparisons if each.planned == "not planned"]
+    if unplanned:
+        yield from _section(
+            "Paired differences that nobody planned: p is not corrected",
+            [comparison_table(results, unplanned, "")],
+        )
+    yield from _section(
+        "Figures: mean over seeds with its 95 % interval", list(figure_tables(results))
+    )
+    yield from _section(
+        "Figures: interquartile mean with its bootstrap interval",
+        list(figure_tables(results, iqm=True)),
+    )
     yield from _section(
         "What it takes to reach a threshold: restricted means, 95 % interval",
         list(threshold_tables(results)),

@@ -103,7 +103,10 @@ def _forest(results: Results, rows: Sequence[Compared]) -> list[str]:
         return []
     left = MARGIN + CHART + GAP
     width = WIDTH - left - MARGIN
-    marks = make_axis([each.difference for each in rows if each.difference is not None]).marks
+    marks = make_axis(
+        [each.difference for each in rows if each.difference is not None],
+        also=[end for each in rows for end in each.published or ()],
+    ).marks
     scale = width * PLOT / (marks[-1] - marks[0])
 
     def x(value: float) -> float:
@@ -143,7 +146,9 @@ def _forest_row(
     said = ", ".join(filter(None, (points_entry(each.difference).text, seeds_alike(each), p)))
     yield _text("said", right, top + 19, said, anchor="end")
     where = setting_label(each.setting, len(results.settings))
-    label = ", ".join(filter(None, (figure_label(each.figure).split(" (")[0], where)))
+    label = ", ".join(
+        filter(None, (figure_label(each.figure).replace(" (mean of its axes)", ""), where))
+    )
     yield _text("", right, top + 33, label, anchor="end")
 
 

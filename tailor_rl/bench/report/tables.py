@@ -137,7 +137,9 @@ def _comparison(each: Compared, results: Results) -> tuple[Entry, ...]:
         Entry(p_text(each.holm_p)),
         Entry(seeds_alike(each)),
         Entry(p_text(each.sign_flip_p), _at_least(each.smallest_p)),
-        EMPTY if better is None else Entry(f"{better.value:.2f}", bracket(better, scale=1)),
+        EMPTY
+        if better is None
+        else Entry(f"{better.value:.2f}", bracket(better, scale=1, digits=2)),
         EMPTY if each.detectable is None else Entry(f"{100 * each.detectable:.1f} points"),
         Entry(each.planned, _added(each)),
     )

@@ -20,6 +20,7 @@ def _styles_table(by_arm: UsageByArm) -> Table:
     """Few clear traces show few styles: beside the end stands what as many demonstrations show."""
     head = (
         "arm",
+        "runs",
         "styles at step 0",
         "at the end",
         "as many demonstrations",
@@ -38,6 +39,7 @@ def _styles_table(by_arm: UsageByArm) -> Table:
         rows.append(
             (
                 Entry(arm),
+                Entry(str(each.num_runs)),
                 _number(first.effective if first else None),
                 _number(last.effective if last else None),
                 _number(last.effective_expected if last else None),
