@@ -347,6 +347,13 @@ def test_the_picture_is_a_document_of_its_own_with_its_own_paper() -> None:
     assert svg == figure_svg(whole())
 
 
+def test_the_picture_has_the_cost_of_the_set_where_there_is_room() -> None:
+    few = [c for c in whole().comparisons if c.planned == "planned"][:1]
+    assert "The cost of the set included" in figure_svg(whole())
+    small = dataclasses.replace(whole(), comparisons=tuple(few))
+    assert "The cost of the set included" not in figure_svg(small)
+
+
 def test_a_study_without_figures_has_no_picture() -> None:
     with pytest.raises(ValueError, match="neither curves nor comparisons"):
         figure_svg(empty())

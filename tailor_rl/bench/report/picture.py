@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
 
-from tailor_rl.bench.findings import Compared, Results
+from tailor_rl.bench.findings import BandCurve, Compared, Results
 from tailor_rl.bench.report.charts import (
     CURVES,
     interval_mark,
@@ -41,8 +41,9 @@ _USED = re.compile(r"var\(--([a-z0-9]+)\)")
 def figure_svg(
     results: Results, *, setting: str | None = None, unit: str = "generated_tokens"
 ) -> str:
-    """An SVG document: the curves of `setting` (the first that has any) against `unit`, and the
-    planned paired differences, or the others where none was planned.
+    """An SVG document: the curves of `setting` (the first that has any) against `unit`, under them
+    the same with the cost of the SFT set, and beside them the planned paired differences, or the
+    others where none was planned.
 
     ValueError where the study has neither.
     """
@@ -54,10 +55,13 @@ def figure_svg(
     rows = _rows(results)
     if not settings and not rows:
         raise ValueError(f"{results.study} has neither curves nor comparisons: nothing to draw")
-    parts = list(_curves(results, settings[0], unit)) if settings else []
+    charts = list(_charts(results, settings[0], unit)) if settings else []
+    if len(rows) < ROWS_OF_TWO_CHARTS:
+        charts = charts[:1]
+    parts = [part for i, chart in enumerate(charts) for part in _curves(results, chart, i)]
     parts += _forest(results, rows)
     legend = list(_legend(results))
-    middle = max(FIRST_ROW + ROW_HEIGHT * len(rows) + 48, 390 if settings else 0)
+    middle = max(FIRST_ROW + ROW_HEIGHT * len(rows) + 48, CHART_HEIGHT * len(charts))
     parts.append(f'<g transform="translate({MARGIN} {middle})">{"".join(legend)}</g>')
     height = middle + 24 * -(-len(results.arms) // LEGEND_COLUMNS) + 24
     opening = (
@@ -69,6 +73,8 @@ def figure_svg(
 
 
 LEGEND_COLUMNS = 6
+CHART_HEIGHT = 350  # with its head
+ROWS_OF_TWO_CHARTS = 5  # fewer would leave the other side empty
 
 
 def _title(results: Results) -> str:
@@ -80,16 +86,29 @@ def _rows(results: Results) -> list[Compared]:
     return [each for each in known if each.planned == "planned"] or known[:10]
 
 
-def _curves(results: Results, setting: str, unit: str) -> Iterator[str]:
-    curves = [c for c in results.curves if (c.setting, c.unit, c.total) == (setting, unit, False)]
-    tops = [p.high or p.value for c in curves for p in c.points]
-    yield _text("head", MARGIN, 32, "Validation accuracy against what RL spent")
-    where = setting_label(setting, len(results.settings))
+def _charts(results: Results, setting: str, unit: str) -> Iterator[Sequence[BandCurve]]:
+    """What RL alone spent; and in all, where a set was paid for."""
+    for what, total in (
+        (unit, False),
+        ("all_tokens" if unit == "generated_tokens" else unit, True),
+    ):
+        key = (setting, what, total)
+        curves = [c for c in results.curves if (c.setting, c.unit, c.total) == key]
+        if any(not total or p.x > 0 for c in curves for p in c.points[:1]):
+            yield curves
+
+
+def _curves(results: Results, curves: Sequence[BandCurve], place: int) -> Iterator[str]:
+    top = CHART_HEIGHT * place
+    title = "The cost of the set included" if curves[0].total else "Validation accuracy in RL"
+    yield _text("head", MARGIN, top + 32, title)
+    where = setting_label(curves[0].setting, len(results.settings))
     runs = _runs([c.num_runs for c in curves])
     band = "interquartile mean, 95 % bootstrap band"
-    yield _text("", MARGIN, 50, ", ".join(filter(None, (where, runs, band))))
+    yield _text("", MARGIN, top + 50, ", ".join(filter(None, (where, runs, band))))
+    tops = [p.high or p.value for c in results.curves for p in c.points]
     chart = curve_chart(results, curves, top=max(tops)).svg
-    yield _placed(chart, MARGIN, 66, CHART, CHART * CURVES.height / CURVES.width)
+    yield _placed(chart, MARGIN, top + 66, CHART, CHART * CURVES.height / CURVES.width)
 
 
 def _runs(nums: Sequence[int]) -> str:
