@@ -348,10 +348,11 @@ def test_the_picture_is_a_document_of_its_own_with_its_own_paper() -> None:
 
 
 def test_the_picture_has_the_cost_of_the_set_where_there_is_room() -> None:
-    few = [c for c in whole().comparisons if c.planned == "planned"][:1]
-    assert "The cost of the set included" in figure_svg(whole())
-    small = dataclasses.replace(whole(), comparisons=tuple(few))
-    assert "The cost of the set included" not in figure_svg(small)
+    planned = [c for c in whole().comparisons if c.planned == "planned"]
+    for rows, shown in ((planned[:1], False), (planned * 2, True)):
+        svg = figure_svg(dataclasses.replace(whole(), comparisons=tuple(rows)))
+        assert ("The cost of the set included" in svg) == shown
+        assert ("teacher&#39;s tokens" in svg) == shown
 
 
 def test_a_study_without_figures_has_no_picture() -> None:
