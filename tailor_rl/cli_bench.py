@@ -92,14 +92,20 @@ def make_request(
 def prepare(request: Request) -> Prepared:
     """Every check that needs no cluster. Raises ConfigError or RunFolderError; creates nothing."""
     from tailor_rl.bench.cells import make_cells
-    from tailor_rl.bench.folder import check_name
+    from tailor_rl.bench.folder import GATHERED, check_name
+    from tailor_rl.bench.gathered import read_gathered
+    from tailor_rl.bench.measurable import never_measured
     from tailor_rl.bench.study import read_study
 
     study = read_study(request.file)
     check_name(request.runs_dir, request.name)
     cells = make_cells(study, request.file, request.overrides)
     donors = _donors(request.reuse)
-    forecasts, notes = _check_recipes(cells, request.file)
+    for place in request.add:
+        read_gathered(place / GATHERED)
+    forecasts, splits, notes = _check_recipes(cells, request.file)
+    for sentence in never_measured(study, cells, splits):
+        raise ConfigError(f"{request.file}: {sentence}")
     return Prepared(
         request, study, tuple(cells), _chosen(cells, request.only), donors, forecasts, notes
     )
@@ -135,13 +141,16 @@ def _chosen(cells: Sequence[Cell], only: Sequence[str]) -> tuple[Cell, ...]:
 
 def _check_recipes(
     cells: Sequence[Cell], file: Path
-) -> tuple[dict[str, Forecast], tuple[str, ...]]:
-    """One of every family: a seed makes no recipe wrong."""
+) -> tuple[dict[str, Forecast], dict[str, Sequence[str]], tuple[str, ...]]:
+    """Of one of every family, since a seed makes no recipe wrong: what a run costs, the splits of
+    its task, and what is to be known of them all.
+    """
     from tailor_rl.cli_run import check_recipe
     from tailor_rl.config.forecast import forecast
     from tailor_rl.config.paths import search_folders
 
     forecasts: dict[str, Forecast] = {}
+    splits: dict[str, Sequence[str]] = {}
     notes: dict[str, None] = {}
     for cell in cells:
         if cell.family in forecasts:
@@ -151,8 +160,9 @@ def _check_recipes(
         except ConfigError as error:
             raise ConfigError(f"{file}, cell {cell.name}: {error}") from error
         forecasts[cell.family] = forecast(cell.config, task.splits)
+        splits[cell.family] = task.splits
         notes.update(dict.fromkeys(said))
-    return forecasts, tuple(notes)
+    return forecasts, splits, tuple(notes)
 
 
 def print_plan(prepared: Prepared) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tailor_rl.errors import RunFolderError
 from tailor_rl.runs.files import read_lines
 from tailor_rl.runs.folder import holder, read_outcome, read_run_config
 from tailor_rl.runs.journal import read_stages
@@ -64,10 +65,10 @@ def as_text(status: Status) -> str:
     if status.last_metrics:
         lines.append(f"  last step      {_figures(status.last_metrics)}")
     row = status.last_evaluation
-    if row:
+    if row and isinstance(value := row.get("value"), (int, float)):
         lines.append(
             f"  last figure    {row.get('stage')} step {row.get('step')}, {row.get('split')}: "
-            f"{row.get('metric')} {100 * row.get('value', float('nan')):.1f} %"
+            f"{row.get('metric')} {100 * value:.1f} %"
         )
     return "\n".join(lines)
 
@@ -87,5 +88,10 @@ def _figures(row: dict[str, Any]) -> str:
 
 def _last_row(path: Path) -> dict[str, Any] | None:
     lines = read_lines(path)
-    row = json.loads(lines[-1]) if lines else None
+    try:
+        row = json.loads(lines[-1]) if lines else None
+    except json.JSONDecodeError as error:
+        raise RunFolderError(
+            f"the last line of {path} is damaged: remove it or start a new run"
+        ) from error
     return row if isinstance(row, dict) else None

@@ -48,10 +48,10 @@ def read_elsewhere(study: Path) -> list[Part]:
     return _without_copies([_read_part(folder) for folder in folders])
 
 
-def cells_elsewhere(study: Path) -> dict[str, float]:
+def cells_elsewhere(study: Path) -> dict[str, float | None]:
     """Cell -> pass@1 on test after RL, of what was run elsewhere."""
     cells = (cell for part in read_elsewhere(study) for cell in part.gathered.figures)
-    return {cell.cell: cell.figures["rl test pass@1"] for cell in cells}
+    return {cell.cell: cell.figures.get("rl test pass@1") for cell in cells}
 
 
 def versions_elsewhere(parts: Iterable[Part]) -> dict[str, Version]:

@@ -31,8 +31,11 @@ def read_plan(folder: Path) -> list[Entry]:
     """[] before the first. RunFolderError where it is damaged."""
     path = folder / PLAN
     entries = read_json(path).get("entries") if path.is_file() else []
-    if not isinstance(entries, list):
+    if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
         raise RunFolderError(f"{path} is damaged: it has no list of entries")
+    for key in ("seeds", "arms"):
+        if entries and not isinstance(entries[0].get(key), list):
+            raise RunFolderError(f"{path} is damaged: its first entry names no {key}")
     return entries
 
 

@@ -45,14 +45,18 @@ def read_study_status(study_path: Path) -> list[CellStatus]:
     else:
         study = _published(study_path)
     return [
-        CellStatus(name, "finished", f"{100 * elsewhere[name]:.1f} %, elsewhere", 0.0)
+        CellStatus(name, "finished", _figure_elsewhere(elsewhere[name]), 0.0)
         if name in elsewhere
         else read_cell_status(name, study_path / CELLS / name)
         for name in (place.name for place in places_of(study))
     ]
 
 
-def _elsewhere(study_path: Path) -> dict[str, float]:
+def _figure_elsewhere(figure: float | None) -> str:
+    return "elsewhere" if figure is None else f"{100 * figure:.1f} %, elsewhere"
+
+
+def _elsewhere(study_path: Path) -> dict[str, float | None]:
     if not (study_path / ELSEWHERE).is_dir() and runs_of(study_path):
         return {}
     from tailor_rl.bench.elsewhere import cells_elsewhere  # a second and more of imports

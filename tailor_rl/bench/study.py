@@ -165,9 +165,22 @@ def _faults(study: Study) -> Iterable[str]:
             yield f"a comparison sets {each.arm!r} against itself: name two arms"
         if (each.low is None) != (each.high is None):
             yield f"the claim on {each.arm!r} has one bound: give both low and high"
+        if each.low is not None and each.high is not None and not -1 <= each.low <= each.high <= 1:
+            yield (
+                f"the claim on {each.arm!r} is from {each.low:g} to {each.high:g}: both are "
+                "shares, 0.15 for 15 points, the lower first"
+            )
     for trend in study.trends:
         for arm in trend.arms:
             yield from _unknown(arm, study.arms, "arm")
+        if len(set(trend.arms)) < len(trend.arms):
+            yield f"a trend goes along {', '.join(trend.arms)}: name each arm once"
+    for threshold in study.thresholds:
+        if not 0 < threshold < 1 or study.thresholds.count(threshold) > 1:
+            yield (
+                f"thresholds = {list(study.thresholds)}: each is a share between 0 and 1, 0.4 for "
+                "40 %, and named once"
+            )
     planned_ones: tuple[Comparison | Trend, ...] = (*study.comparisons, *study.trends)
     for i, planned in enumerate(planned_ones):
         if planned in planned_ones[:i]:

@@ -45,11 +45,21 @@ def write_dataset(folder: Path, demonstrations: Sequence[Demonstration], lineage
 
 
 def export_dataset(folder: Path, out: Path) -> None:
-    """A copy of a data set folder at `out`, whole or not at all; it replaces an older copy."""
+    """A copy of a data set folder at `out`, whole or not at all; it replaces an older copy.
+
+    ConfigError where something else is there.
+    """
     check_dataset(folder)
     out, folder = out.resolve(), folder.resolve()
     if out.is_relative_to(folder) or folder.is_relative_to(out):
         raise ConfigError(f"{out} and the data set {folder} lie within each other: choose another")
+    there = [out.name] if out.is_file() else sorted(p.name for p in out.glob("*"))
+    own = {path.name for path in folder.iterdir()}
+    if foreign := [name for name in there if out.is_file() or name not in own]:
+        raise ConfigError(
+            f"{out} holds {foreign[0]}, which is no part of a data set and would be lost: name a "
+            "new folder"
+        )
     _replace(out, lambda beside: shutil.copytree(folder, beside, dirs_exist_ok=True))
 
 

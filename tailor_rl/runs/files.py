@@ -132,13 +132,24 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunFolderError(f"{path} is missing: {path.parent} is no run folder") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
         raise RunFolderError(
             f"{path} is damaged ({error}): restore it or start a new run"
         ) from error
     if not isinstance(value, dict):
         raise RunFolderError(f"{path} is damaged (no JSON object): restore it or start a new run")
     return value
+
+
+def read_tables(path: Path) -> dict[str, dict[str, Any]]:
+    """A file that holds one JSON object of JSON objects; {} where there is none."""
+    tables = read_json(path) if path.exists() else {}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise RunFolderError(
+                f"{path} is damaged ({name!r} is no JSON object): restore it or start a new run"
+            )
+    return tables
 
 
 def sync_folder(folder: Path) -> None:

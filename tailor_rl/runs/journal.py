@@ -31,7 +31,7 @@ from tailor_rl.runs.files import (
     explaining_disk_errors,
     is_one_of,
     no_longer_writable,
-    read_json,
+    read_tables,
     read_typed_lines,
     write_atomic,
     write_json,
@@ -221,8 +221,7 @@ class RunJournal:
 
 def read_stages(run: Path) -> dict[str, dict[str, Any]]:
     """Stage -> when it was started and finished; {} before the first."""
-    path = run / "stages.json"
-    return read_json(path) if path.is_file() else {}
+    return read_tables(run / "stages.json")
 
 
 def _line(row: Any) -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tailor_rl.runs.files import explaining_disk_errors, read_json, write_json
+from tailor_rl.runs.files import explaining_disk_errors, read_tables, write_json
 
 LOST = "_lost"  # steps after the last checkpoint, which are made again after a kill
 
@@ -101,8 +101,7 @@ class Ledger:
 
 def read_ledger(run: Path) -> dict[str, dict[str, float]]:
     """Amounts by stage; {} before anything was spent. RunFolderError for a damaged file."""
-    path = run / "ledger.json"
-    return read_json(path) if path.is_file() else {}
+    return read_tables(run / "ledger.json")
 
 
 def _number(amount: float) -> float:

@@ -86,3 +86,12 @@ def test_what_an_added_place_had_not_planned_is_no_plan_here(tmp_path: Path) -> 
     ]
     assert states == ["planned", "added"]
     assert extend_plan(tmp_path, plan, asked, RECIPES, finished=2, elsewhere=missing) == plan
+
+
+@pytest.mark.parametrize(
+    "entries", ['{"a": 1}', "[1]", '[{"seeds": [1]}]', '[{"seeds": [1], "arms": 3}]']
+)
+def test_a_plan_that_is_none_is_one_sentence(tmp_path: Path, entries: str) -> None:
+    (tmp_path / "plan.json").write_text(f'{{"entries": {entries}}}')
+    with pytest.raises(RunFolderError, match=r"plan\.json is damaged"):
+        read_plan(tmp_path)

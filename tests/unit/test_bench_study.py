@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tailor_rl.bench.cells import make_cells
+from tailor_rl.bench.measurable import never_measured
 from tailor_rl.bench.study import read_study, settings_of
 from tailor_rl.cli import main
 from tailor_rl.config.paths import PROJECT_ROOT
@@ -145,6 +148,15 @@ def test_paths_are_found_beside_the_study_too(tmp_path: Path) -> None:
         ("[tasks.'a/b']", "must be named by letters"),
         ("[matched]\nby = 'hours'\nto = 1", "matched.by = 'hours'"),
         ("[[trends]]\narms = ['tailor', 'rule_based']", "trends.0.arms"),
+        ("[[trends]]\narms = ['tailor', 'rule_based', 'tailor']", "name each arm once"),
+        (
+            "[[comparisons]]\narm = 'tailor'\nagainst = 'rule_based'\nlow = 0.3\nhigh = 0.1",
+            "is from 0.3 to 0.1: both are shares",
+        ),
+        (
+            "[[comparisons]]\narm = 'tailor'\nagainst = 'rule_based'\nlow = 15\nhigh = 30",
+            "is from 15 to 30: both are shares",
+        ),
     ],
 )
 def test_a_fault_of_a_study_is_one_sentence(tmp_path: Path, more: str, said: str) -> None:
@@ -152,6 +164,62 @@ def test_a_fault_of_a_study_is_one_sentence(tmp_path: Path, more: str, said: str
         read_study(write(tmp_path, more))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("thresholds", ["[40]", "[0.4, 0.4]", "[0.0]"])
+def test_a_threshold_is_a_share_and_named_once(tmp_path: Path, thresholds: str) -> None:
+    file = write(tmp_path, "")
+    file.write_text(f"thresholds = {thresholds}\n{file.read_text()}")
+    with pytest.raises(ConfigError, match="each is a share between 0 and 1"):
+        read_study(file)
+
+
+@pytest.mark.parametrize(
+    ("figure", "key", "value", "said"),
+    [
+        ("rl test pass@1", "", None, ""),
+        ("gain ood/people-4 pass@4", "", None, ""),
+        ("plateau", "", None, ""),
+        ("rl ood/nope pass@1", "", None, "measured are test, ood/people-4"),
+        ("rl test pass@64", "", None, "measured are pass@1, pass@4"),
+        ("rl test greedy", "greedy", False, "evaluation.greedy = false"),
+        ("auc", "every", 0, "evaluation.every = 0"),
+        ("rl ood pass@1", "ood_splits", [], "nothing out of distribution"),
+    ],
+)
+def test_what_will_never_be_measured_cannot_be_planned(
+    tmp_path: Path, figure: str, key: str, value: Any, said: str
+) -> None:
+    file = write(
+        tmp_path, f"[[comparisons]]\narm = 'tailor'\nagainst = 'rule_based'\nfigure = '{figure}'"
+    )
+    cells = [
+        replace(
+            cell,
+            config=cell.config.model_copy(
+                update={
+                    "evaluation": cell.config.evaluation.model_copy(
+                        update={"samples_per_problem": 4, "every": 5}
+                        | ({key: value} if key else {})
+                    )
+                }
+            ),
+        )
+        for cell in cells_of(file)
+    ]
+    splits = {cell.family: ("train", "test", "ood/people-4") for cell in cells}
+    found = list(never_measured(read_study(file), cells, splits))
+    assert len(found) == (2 if said else 0)  # one for each arm
+    assert all(said in sentence for sentence in found)
+
+
+def test_an_arm_without_sft_has_no_figure_after_it(tmp_path: Path) -> None:
+    more = "[arms.none]\ninitialisation = 'none'\n[[comparisons]]\narm = 'tailor'\n"
+    file = write(tmp_path, f"{more}against = 'none'\nfigure = 'sft test pass@1'")
+    cells = cells_of(file)
+    splits = {cell.family: ("train", "test") for cell in cells}
+    (sentence,) = never_measured(read_study(file), cells, splits)
+    assert "planned for none, whose runs have none" in sentence and "has no SFT" in sentence
 
 
 def test_one_seed_gives_no_error_bar_and_is_refused_unless_told(tmp_path: Path) -> None:

@@ -142,6 +142,26 @@ def test_a_report_is_made_again_without_the_runs(
     assert "damaged or of another version" in capsys.readouterr().err
 
 
+def test_a_report_without_the_plan_is_refused_and_the_old_one_stays(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench() == 0
+    study = here / "runs" / "study"
+    before = (study / "report.md").read_text()
+    (study / "plan.json").unlink()
+    capsys.readouterr()
+    assert main(["report", str(study)]) == 2
+    assert "plan.json is missing or damaged: it says what was planned" in capsys.readouterr().err
+    assert (study / "report.md").read_text() == before
+
+
+def test_a_place_without_figures_is_refused_before_anything(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench("--add", "nowhere", "--dry-run") == 2
+    assert "nowhere is no study" in capsys.readouterr().err
+
+
 def test_runs_of_two_versions_are_not_compared(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

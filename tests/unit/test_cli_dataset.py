@@ -99,5 +99,18 @@ def test_a_damaged_lineage_is_said(run: Path) -> None:
 def test_an_export_over_something_else_is_refused(run: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="no data set of tailor_rl"):
+    with pytest.raises(ConfigError, match=r"holds mine\.txt, which is no part of a data set"):
         tailor("export", str(run), "--out", str(tmp_path / "full"))
+    assert (tmp_path / "full" / "mine.txt").read_text() == "mine"
+
+
+def test_an_export_loses_nothing_that_was_put_beside_an_older_one(
+    run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "copy"
+    for _ in range(2):  # over its own kind it may go
+        tailor("export", str(run), "--out", str(out))
+    (out / "notes.txt").write_text("keep")
+    with pytest.raises(ConfigError, match=r"holds notes\.txt"):
+        tailor("export", str(run), "--out", str(out))
+    assert (out / "notes.txt").read_text() == "keep"
