@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from tailor_rl.config.describe import describe
 from tailor_rl.config.load import read_toml
 from tailor_rl.config.section import Section
 from tailor_rl.errors import ConfigError
@@ -143,7 +144,9 @@ def _explained(error: ValidationError, file: Path) -> str:
         return f"{file}: a study has no key {key!r}; did you mean {nearest[0]!r}?"
     if first["type"] == "missing":
         return f"{file}: {key!r} is missing: a study names a recipe, seeds and arms"
-    return f"{file}: {key} = {first['input']!r}: {first['msg']}"
+    field = Study.model_fields.get(str(first["loc"][0])) if len(first["loc"]) <= 2 else None
+    rule = f"must be {describe(field)}" if field else first["msg"].lower()
+    return f"{file}: {key} = {first['input']!r}: {rule}"
 
 
 def _faults(study: Study) -> Iterable[str]:

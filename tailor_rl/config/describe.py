@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
@@ -50,12 +50,26 @@ def nearest_key(key: str) -> str:
     return ""
 
 
-def explain(error: ValidationError, *, file: Path, overridden: tuple[str, ...]) -> str:
-    """One sentence on the first problem; unknown keys first, for they may explain the others."""
+def explain(
+    error: ValidationError,
+    *,
+    file: Path,
+    overridden: tuple[str, ...],
+    laid_over: Mapping[str, Path] | None = None,
+) -> str:
+    """One sentence on the first problem; unknown keys first, for they may explain the others.
+
+    `laid_over`: key -> the file that it comes from, where that is not `file`.
+    """
     details = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     first = details[0]
     key = ".".join(map(str, first["loc"]))
-    where = place(key, file=file, overridden=overridden)
+    origins = [
+        origin
+        for name, origin in (laid_over or {}).items()
+        if f"{name}.".startswith(f"{key}.") or key.startswith(f"{name}.")
+    ]
+    where = place(key, file=origins[0] if origins else file, overridden=overridden)
     others = list(dict.fromkeys(".".join(map(str, e["loc"])) for e in details[1:]))
     also = f" (also wrong: {', '.join(others)})" if others else ""
     return _sentence(key, first, where) + also

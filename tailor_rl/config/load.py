@@ -107,7 +107,8 @@ def compose_config(
     table = read_toml(file)
     for layer in layers:
         table = _laid_over(table, layer)
-    return with_paths(_with_overrides(table, overrides, file), source.parent)
+    laid_over = {key: source for layer in layers for key, _ in _flat(layer)}
+    return with_paths(_with_overrides(table, overrides, file, laid_over), source.parent)
 
 
 def override_config(config: RunConfig, overrides: Sequence[str], *, source: Path) -> RunConfig:
@@ -147,11 +148,16 @@ def to_toml(config: RunConfig) -> str:
     return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
 
 
-def _with_overrides(table: dict[str, Any], overrides: Sequence[str], source: Path) -> RunConfig:
+def _with_overrides(
+    table: dict[str, Any],
+    overrides: Sequence[str],
+    source: Path,
+    laid_over: Mapping[str, Path] | None = None,
+) -> RunConfig:
     pairs = [parse_override(text) for text in overrides]
     for text, (key, value) in zip(overrides, pairs, strict=True):
         _put(table, key, value, text)
-    config = _validate(table, source, tuple(key for key, _ in pairs))
+    config = _validate(table, source, tuple(key for key, _ in pairs), laid_over)
     return _with_threads(with_paths(config, source.parent), cores=this_machine().cores)
 
 
@@ -259,7 +265,12 @@ def _put(table: dict[str, Any], key: str, value: Any, text: str) -> None:
     table[last] = copy.deepcopy(value)
 
 
-def _validate(table: dict[str, Any], file: Path, overridden: tuple[str, ...]) -> RunConfig:
+def _validate(
+    table: dict[str, Any],
+    file: Path,
+    overridden: tuple[str, ...],
+    laid_over: Mapping[str, Path] | None = None,
+) -> RunConfig:
     from pydantic import ValidationError
 
     for key, value in _flat(table):
@@ -270,7 +281,8 @@ def _validate(table: dict[str, Any], file: Path, overridden: tuple[str, ...]) ->
         # As JSON and strict: lists may be tuples, but "8" is no number and true is no 1.
         return RunConfig.model_validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as error:
-        raise ConfigError(explain(error, file=file, overridden=overridden)) from error
+        sentence = explain(error, file=file, overridden=overridden, laid_over=laid_over)
+        raise ConfigError(sentence) from error
 
 
 def _with_threads(config: RunConfig, *, cores: int) -> RunConfig:

@@ -75,6 +75,11 @@ def _check_address(section: str, endpoint: EndpointConfig) -> None:
             f'{section}.base_url = "{endpoint.base_url}" must be "builtin", "vllm" or an address '
             "such as http://127.0.0.1:8000/v1: correct it"
         )
+    if url.username or url.password or url.query or url.fragment:
+        raise ConfigError(
+            f"{section}.base_url for {url.hostname} holds a user name, password or query, which "
+            f"would end up in logs: put the key into the variable named by {section}.api_key_env"
+        )
 
 
 def _check_hosted_model(section: str, endpoint: EndpointConfig, *, max_tokens: int) -> None:

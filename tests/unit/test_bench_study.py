@@ -249,6 +249,18 @@ def test_a_wrong_recipe_names_the_cell(tmp_path: Path) -> None:
         cells_of(write(tmp_path, "[tasks.a]\nrecipe = 'nowhere.toml'"))
 
 
+def test_an_unknown_key_is_sought_where_it_was_written(tmp_path: Path) -> None:
+    file = write(tmp_path, "[arms.odd]\nrl = { group_sise = 3 }")
+    with pytest.raises(
+        ConfigError, match=r'unknown key "rl\.group_sise" in .*study\.toml; did you'
+    ):
+        cells_of(file)
+    file = write(tmp_path, "")
+    (tmp_path / "recipe.toml").write_text(RECIPE + "\n[rollout]\nengine = 1\n")
+    with pytest.raises(ConfigError, match=r'unknown key "rollout\.engine" in .*recipe\.toml; did'):
+        cells_of(file)
+
+
 def test_a_grid_without_cells_and_a_seed_for_all_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="skip leaves no cell"):
         cells_of(write(tmp_path, "[[skip]]\narm = 'tailor'\n[[skip]]\narm = 'rule_based'"))

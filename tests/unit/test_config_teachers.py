@@ -35,6 +35,7 @@ def hosted(**settings: Any) -> dict[str, Any]:
     [
         ({"base_url": "localhost:8000"}, {}, ["teacher.base_url", '"vllm"', "http://"]),
         ({"base_url": "http://[::1"}, {}, ["teacher.base_url", "http://["]),
+        ({"base_url": "https://u:p@h/v1"}, {}, ["teacher.base_url for h holds", "api_key_env"]),
         (
             {"more": {"big": {"base_url": "ftp://x"}}},
             {},
