@@ -212,6 +212,18 @@ def show_config(
 
 
 @app.command()
+def keys(
+    section: Annotated[
+        str, typer.Argument(metavar="[SECTION]", help="such as rl, or rl.group_size")
+    ] = "",
+) -> None:
+    """Every key of a recipe: its default, what it may be, and what it does."""
+    from tailor_rl.cli_keys import key_lines
+
+    typer.echo("\n".join(key_lines(section)))
+
+
+@app.command()
 def submit(
     config: ConfigArgument,
     address: Annotated[

@@ -134,7 +134,7 @@ def _kind(annotation: Any) -> str:
     if origin is Literal:
         return "one of " + ", ".join(json.dumps(a) for a in get_args(annotation))
     if origin is tuple:
-        return f"a list of {_kind(get_args(annotation)[0])}"
+        return f"a list, each {_kind(get_args(annotation)[0])}"
     if origin is dict or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return "a section of keys"
     return _KINDS[annotation]

@@ -19,6 +19,7 @@ import typer
 from tailor_rl.cli import main
 from tailor_rl.cli_run import Prepared, Request, execute, make_request
 from tailor_rl.cli_status import as_text, read_status
+from tailor_rl.config.describe import known_keys
 from tailor_rl.config.load import read_toml, resolve_config
 from tailor_rl.config.paths import PROJECT_ROOT
 from tailor_rl.errors import ConfigError, EngineError, TeacherError
@@ -190,6 +191,16 @@ def test_every_recipe_for_a_laptop_passes_its_checks(
     path = PROJECT_ROOT / f"recipes/{recipe}.toml"
     assert main(["run", str(path), "--dry-run"]) == 0, capsys.readouterr().err
     assert f"students/{read_toml(path)['student'].rpartition('/')[2]}" in capsys.readouterr().out
+
+
+def test_keys_says_of_each_what_it_may_be(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"\n{key} = " in f"\n{printed}" or f"[{key}]" in printed for key in known_keys())
+    assert main(["keys", "rl.group_size"]) == 0
+    assert capsys.readouterr().out.startswith("rl.group_size = 8: a whole number of at least 1")
+    assert main(["keys", "rl.group_sise"]) == 2
+    assert 'did you mean "rl.group_size"?' in capsys.readouterr().err
 
 
 def test_show_config_prints_what_a_run_would_use(
