@@ -19,7 +19,7 @@ from rich.text import Text
 
 from tailor_rl.errors import RunFolderError
 from tailor_rl.printable import one_line
-from tailor_rl.runs.files import read_json, read_lines
+from tailor_rl.runs.files import read_json, read_lines, read_tables
 from tailor_rl.types import Evaluation
 
 STAGE_LABELS = {"base": "base", "sft": "after SFT", "rl": "after RL"}
@@ -86,11 +86,17 @@ def read_evaluations(run_path: Path) -> list[Evaluation]:
     """The rows of evaluations.jsonl, in file order; keys that are not known here are left out."""
     path = run_path / "evaluations.jsonl"
     try:
-        return [Evaluation(**_known(row)) for row in read_rows(path)]
+        rows = [Evaluation(**_known(row)) for row in read_rows(path)]
     except KeyError as error:
         raise RunFolderError(
             f"{path} has a row without {error}: it was written by another version of tailor_rl"
         ) from error
+    for number, row in enumerate(rows, start=1):
+        if not all(isinstance(each, int | float) for each in (row.value, row.low, row.high)):
+            raise RunFolderError(
+                f"{path}, line {number} has no number for a figure: remove the line"
+            )
+    return rows
 
 
 def _known(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +136,7 @@ def summarise(run_path: Path) -> Summary:
         cells[row.stage, row.split, row.k] = row
     stages = tuple(stage for stage in STAGE_LABELS if any(key[0] == stage for key in cells))
     splits = tuple(sorted({key[1] for key in cells}, key=lambda s: (s != "test", s)))
-    ledger = read_object(run_path / "ledger.json")
+    ledger = read_tables(run_path / "ledger.json")
     return Summary(
         run=run_path.resolve().name,
         stages=stages,

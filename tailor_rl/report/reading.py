@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tailor_rl.printable import printable
+from tailor_rl.runs.files import read_tables
 from tailor_rl.summary import STAGE_LABELS, read_object, read_rows
 
 EXCERPT = 4000  # characters of a trace on the page; the files have all of it
@@ -205,7 +206,7 @@ def _sections(
 
 def _state(run_path: Path) -> str:
     """Whether the run got to its end, from stages.json: the page is written before outcome.json."""
-    stages = read_object(run_path / "stages.json")
+    stages = read_tables(run_path / "stages.json")
     if "finished" in stages.get("evaluate_rl", {}):
         return "complete"
     outcome = read_object(run_path / "outcome.json")

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from tailor_rl.errors import RunFolderError
 from tailor_rl.printable import one_line, printable
+from tailor_rl.report import write_report
 from tailor_rl.summary import compare, print_summary, summarise
 from tailor_rl.types import Evaluation
 from tests.sample_run import VALUES, evaluation, table_rows, write_rows, write_sample_run
@@ -128,3 +129,18 @@ def test_printable_drops_what_a_terminal_or_a_reader_would_obey() -> None:
     assert printable(hostile) == "abc\n\td31m"
     assert one_line(" a\n\n b ") == "a b"
     assert one_line("x" * 300, 10) == "xxxxxxx..."
+
+
+@pytest.mark.parametrize("name", ["stages.json", "ledger.json"])
+def test_a_file_of_something_else_is_one_sentence(tmp_path: Path, name: str) -> None:
+    run = write_sample_run(tmp_path / "run")
+    (run / name).write_text('{"rl": 1}')
+    with pytest.raises(RunFolderError, match=rf"{name} is damaged \('rl' is no JSON object\)"):
+        write_report(run)
+
+
+def test_a_figure_that_is_no_number_is_named(tmp_path: Path) -> None:
+    row = {**dataclasses.asdict(evaluation("base", "test", 0.5)), "value": "much"}
+    write_rows(tmp_path / "evaluations.jsonl", [row])
+    with pytest.raises(RunFolderError, match="line 1 has no number for a figure"):
+        summarise(tmp_path)
