@@ -167,7 +167,7 @@ def runs_of(study: Path) -> list[Path]:
     return sorted(path.parent for path in study.glob(f"{CELLS}/*/config.json"))
 
 
-def read_study(study: Path) -> Study:
+def recorded_study(study: Path) -> Study:
     """As it was recorded. RunFolderError where it is missing or damaged."""
     try:
         return Study.model_validate(read_recorded(study)["study"])

@@ -18,7 +18,7 @@ from tailor_rl.bench.folder import (
     GATHERED,
     is_finished,
     read_recorded,
-    read_study,
+    recorded_study,
     runs_of,
 )
 from tailor_rl.bench.gathered import Gathered, merge, pool_by_arm, write_gathered
@@ -48,7 +48,7 @@ def gather(study_path: Path, *, mixed_versions: bool) -> Gathered:
     if not runs_of(study_path) and [part.path for part in elsewhere] == [study_path]:
         return elsewhere[0].gathered
     recorded = read_recorded(study_path)
-    study = read_study(study_path)
+    study = recorded_study(study_path)
     cells = places_of(study)
     done = [cell for cell in cells if is_finished(_run(study_path, cell))]
     runs = [_run(study_path, cell) for cell in done]
