@@ -228,10 +228,10 @@ NO_ANSWER = [
 
 @pytest.mark.parametrize("text", [*WRONG, *NO_ANSWER])
 def test_anything_else_is_wrong_at_once(text: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     assert TASK.grade(ASKED, text) == 0.0
     assert TASK.rewards["tinyzero"](ASKED, text) == (0.1 if text in WRONG else 0.0)
-    assert time.perf_counter() - start < 0.25
+    assert time.thread_time() - start < 0.25
 
 
 def test_listing_every_value_or_every_expression_solves_nothing() -> None:

@@ -111,9 +111,9 @@ def test_what_is_no_plain_arithmetic_is_refused(text: str) -> None:
     ],
 )
 def test_size_and_depth_cost_nothing(text: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     assert read_expression(text) is None
-    assert time.perf_counter() - start < 0.05
+    assert time.thread_time() - start < 0.05
 
 
 def test_the_limits_are_where_they_are_said_to_be() -> None:
