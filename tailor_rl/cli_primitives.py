@@ -97,7 +97,9 @@ def merge(
     from tailor_rl.primitives.merging import Source
     from tailor_rl.primitives.merging import merge as merge_libraries
 
-    if (out / LIBRARY).exists() or (out.exists() and not out.is_dir()):
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file: choose a folder, which will be made")
+    if (out / LIBRARY).exists():
         raise ConfigError(f"--out {out} holds a library already: choose another folder")
     places = [_find(path, runs_dir) for path in paths]
     sources = [

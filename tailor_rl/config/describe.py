@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text in quotes"}
-_BOUNDS = (("ge", "of at least"), ("gt", "above"), ("le", "of at most"), ("lt", "below"))
+_BOUNDS = (
+    ("ge", "of at least"),
+    ("gt", "above"),
+    ("le", "of at most"),
+    ("lt", "below"),
+    ("min_length", "numbering at least"),
+)
 
 
 def known_keys() -> dict[str, FieldInfo]:

@@ -129,9 +129,11 @@ def read_task(file: Path) -> TaskSource:
     """The task of a recipe, its other sections unread. ConfigError where it has none."""
     from pydantic import ValidationError
 
-    table = read_toml(file).get("task")
+    table = read_toml(file)
+    if "arms" in table:
+        raise ConfigError(f"{file} is a study of many runs: name the recipe of one")
     try:
-        config = TaskConfig.model_validate(table, strict=True)
+        config = TaskConfig.model_validate(table.get("task"), strict=True)
     except ValidationError as error:
         raise ConfigError(f"{file} has no [task] section with a name: add one") from error
     return TaskSource(

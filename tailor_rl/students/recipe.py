@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tailor_rl.config.load import read_toml
 from tailor_rl.errors import ConfigError
 
 
@@ -53,7 +53,11 @@ class CorpusSource(Section):
 
     def make(self, *, seed: int) -> Corpus:
         module, _, name = self.maker.partition(":")
-        corpus: Corpus = getattr(importlib.import_module(module), name)(seed=seed, **self.options)
+        try:
+            make = getattr(importlib.import_module(module), name)
+            corpus: Corpus = make(seed=seed, **self.options)
+        except (ImportError, AttributeError, ValueError, TypeError) as error:
+            raise ConfigError(f"corpus.maker = {self.maker} makes no corpus: {error}") from error
         return corpus
 
 
@@ -65,15 +69,15 @@ class StudentRecipe(Section):
 
 def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> StudentRecipe:
     """Read a TOML student recipe; ConfigError in one sentence when it is wrong."""
+    table = read_toml(path)
+    if "corpus" not in table:
+        raise ConfigError(
+            f"{path} is no recipe of a student, for it has no [corpus]: students/recipes has some"
+        )
+    if overrides:
+        table.setdefault("training", {}).update(overrides)
     try:
-        data = tomllib.loads(path.read_text())
-        if overrides:
-            data.setdefault("training", {}).update(overrides)
-        return StudentRecipe.model_validate(data)
-    except OSError as error:
-        raise ConfigError(f"cannot read the student recipe {path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
+        return StudentRecipe.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -44,10 +44,14 @@ class Silent:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with a recipe, as the current one."""
+    """A folder with recipes of a run, a study and a student alone, as the current one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAY_ADDRESS", "")
     (tmp_path / "recipe.toml").write_text(RECIPE)
+    (tmp_path / "study.toml").write_text("[arms.one]\n")
+    (tmp_path / "maker.toml").write_text(
+        '[training]\ntokens = 1\n[corpus]\nmaker = "tailor_rl.nowhere:Upbringing"\n'
+    )
     return tmp_path
 
 
@@ -107,6 +111,13 @@ def ended(here: Path, launch: Callable[..., None], **changes: Any) -> int:
         (["show-config"], "CONFIG"),
         (["submit", "recipe.toml"], "--address"),
         (["student", "build", "no.toml", "--out", "x"], "there is no student recipe no.toml"),
+        (
+            ["student", "build", "recipe.toml", "--out", "x"],
+            "recipe.toml is no recipe of a student",
+        ),
+        (["student", "build", "maker.toml", "--out", "x"], "tailor_rl.nowhere:Upbringing makes no"),
+        (["tasks", "show", "study.toml"], "study.toml is a study of many runs: name the recipe"),
+        (["run", "recipe.toml", "reward.weights={}"], "a section of keys numbering at least 1"),
         (["student", "build", "recipe.toml", "--out", "."], "is not empty"),
         (["rnu"], "rnu"),
     ],

@@ -134,7 +134,7 @@ def test_a_merge_replaces_nothing(tailor: Tailor) -> None:
     with pytest.raises(ConfigError, match="--out one holds a library already"):
         tailor("merge", "one", "two", "--out", "one")
     Path("file").write_text("")
-    with pytest.raises(ConfigError, match="--out file holds a library already"):
+    with pytest.raises(ConfigError, match="--out file is a file"):
         tailor("merge", "one", "two", "--out", "file")
     assert Path("one/primitives.jsonl").read_bytes() == before
 
