@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tailor_rl.cli_run import find_run
-from tailor_rl.cli_words import RUNS_DIR, RunsDirOption
+from tailor_rl.cli_words import RUNS_DIR, JsonOption, RunsDirOption
 from tailor_rl.errors import RunFolderError
 from tailor_rl.printable import one_line
 
@@ -35,7 +35,7 @@ def show(
     run: RunArgument,
     num: Annotated[int, typer.Option(min=0, help="rows to show")] = 3,
     runs_dir: RunsDirOption = RUNS_DIR,
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Where the set comes from, what is in it, and a few rows; its hash is checked."""
     from tailor_rl.curation.dataset import check_dataset, read_dataset
