@@ -28,7 +28,7 @@ KINDS = {
     "learner_tokens": "learner tokens",
     "seconds": "seconds",
 }
-PARTS = {"making": "set", "sft": "SFT", "rl": "RL"}
+PARTS = {"making": "making the SFT set", "sft": "SFT", "rl": "RL"}
 METRICS = {
     "reward": ("Reward", "mean a rollout"),
     "entropy": ("Entropy", "nats a token"),

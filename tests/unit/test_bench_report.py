@@ -16,15 +16,20 @@ import pytest
 
 from tailor_rl.bench.estimates import Estimate
 from tailor_rl.bench.figures import CellFigures
-from tailor_rl.bench.findings import BandPoint, Results
+from tailor_rl.bench.findings import Results
 from tailor_rl.bench.report import Extras, figure_svg, render_page, write_report
-from tailor_rl.bench.report.charts import ArmLine, arms_chart, make_axis, row_chart
 from tailor_rl.bench.report.markdown import escape_markdown, markdown
-from tailor_rl.bench.report.tables import figure_tables, points_entry, threshold_tables
+from tailor_rl.bench.report.tables import (
+    cost_tables,
+    figure_tables,
+    points_entry,
+    threshold_tables,
+)
 from tailor_rl.bench.results import as_json, make_results, write_results
 from tailor_rl.bench.study import Study
 from tailor_rl.bench.usage_pooled import PooledTraces, PooledUsage
 from tailor_rl.bench.wording import share_text
+from tailor_rl.summary import amount
 from tests.bench_examples import (
     asked_of,
     example_cells,
@@ -153,6 +158,18 @@ def test_every_final_figure_stands_in_the_row_of_its_arm() -> None:
     assert shown == {arm: f"{100 * value:.1f} %" for arm, value in values.items()}
 
 
+def test_what_an_arm_cost_is_one_row_a_part_and_their_sum() -> None:
+    (table,) = (t for t in cost_tables(whole()) if t.title == "knights")
+    tokens = table.head.index("student's tokens")
+    rows = {(row[0].text, row[1].text): row[tokens].text for row in table.rows}
+    costs = [c for c in whole().costs if (c.setting, c.kind) == ("knights", "generated_tokens")]
+    assert {cost.part for cost in costs if cost.mean} >= {"making", "rl"}
+    for arm in whole().arms:
+        own = [cost.mean for cost in costs if cost.arm == arm]
+        assert rows[arm, "all"] == amount(sum(own))
+    assert len(table.rows) == len(rows) > len(whole().arms)
+
+
 def test_the_page_is_whole_and_asks_for_nothing_from_elsewhere() -> None:
     html = render_page(whole(), Extras())
     page = Page(html)
@@ -238,49 +255,6 @@ def test_one_run_is_shown_without_error_bars() -> None:
     page = page_of(single())
     assert "one run, no error bar" in page.text
     assert not [tag for tag, _ in page.tags if tag == "polygon"]
-
-
-def test_a_chart_has_a_line_for_each_arm_and_a_band_for_each_with_runs() -> None:
-    points = tuple(BandPoint(x, x / 10, x / 20, x / 5) for x in range(1, 5))
-    bare = tuple(BandPoint(x, 0.1, None, None) for x in range(5))
-    lines = [ArmLine("a", 0, points), ArmLine("b", 1, bare), ArmLine("c", 9, points)]
-    svg = arms_chart("t", lines, x_label="x", y_label="y", percent=True, top=1.0)
-    assert re.findall(r'<polyline class="line (a\d)"', svg) == ["a0", "a1", "a1"]
-    assert re.findall(r'<polygon class="band (a\d)"', svg) == ["a0", "a1"]
-    assert ">0 %</text>" in svg and ">100 %</text>" in svg
-
-
-def test_both_axes_of_a_chart_begin_at_zero() -> None:
-    points = (BandPoint(500.0, 0.8, None, None), BandPoint(900.0, 0.9, None, None))
-    svg = arms_chart("t", [ArmLine("a", 0, points)], x_label="x", y_label="y", percent=True, top=0)
-    assert ">0 %</text>" in svg
-    assert ">0</text>" in svg
-
-
-def test_a_band_that_is_cut_leaves_the_axis_to_the_lines() -> None:
-    line = ArmLine("a", 0, tuple(BandPoint(x, 0.5, -30.0, 30.0) for x in range(3)))
-    labels: dict[str, Any] = {"x_label": "x", "y_label": "y", "percent": False, "top": 0.0}
-    svg = arms_chart("t", [line], **labels, cut_bands=True)
-    assert ">0.5</text>" in svg and ">30</text>" not in svg
-    heights = re.search(r'<polygon class="band a0" points="([^"]*)"', svg)
-    assert heights
-    inside = [float(pair.split(",")[1]) for pair in heights[1].split()]
-    assert min(inside) >= 0 and max(inside) <= 226
-    assert ">40</text>" in arms_chart("t", [line], **labels)
-
-
-def test_a_figure_without_interval_is_a_hollow_dot() -> None:
-    known, unknown = Estimate(0.1, 0.05, 0.2, 3, 3), Estimate(0.1, None, None, 1, 1)
-    axis = make_axis([known, unknown])
-    assert 'class="full main"' in row_chart(known, axis, css="main", title="", span=None)
-    hollow = row_chart(unknown, axis, css="main", title="", span=None)
-    assert 'class="hollow main"' in hollow and 'class="interval' not in hollow
-
-
-def test_an_axis_spans_zero_and_every_interval() -> None:
-    axis = make_axis([Estimate(0.1, 0.05, 0.32, 3, 3)], also=[-0.04])
-    assert axis.marks[0] <= -0.04 and axis.marks[-1] >= 0.32 and 0 in axis.marks
-    assert axis.x(0.1) < axis.x(0.32)
 
 
 def test_later_additions_are_marked_on_the_page() -> None:

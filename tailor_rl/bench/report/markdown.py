@@ -68,9 +68,7 @@ def _lines(results: Results, usage: Mapping[str, UsageByArm]) -> Iterator[str]:
     )
     if results.claims:
         yield from _section("Claims", [claims_table(results)])
-    yield from _section(
-        "Cost: means over runs (set: making the SFT set)", list(cost_tables(results))
-    )
+    yield from _section("Cost: means over runs", list(cost_tables(results)))
     yield from _section("SFT sets", list(matched_tables(results)))
     yield from _bullets(results.mismatches)
     for setting, by_arm in usage.items():

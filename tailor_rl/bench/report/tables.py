@@ -223,24 +223,25 @@ def view_label(total: bool) -> str:
 
 
 def cost_tables(results: Results) -> Iterator[Table]:
-    """One a setting: what making the set, SFT and RL cost, and the sum of each kind."""
+    """One a setting: what making the set, SFT and RL of an arm cost, and their sum."""
     for setting in dict.fromkeys(cost.setting for cost in results.costs):
-        rows = [cost for cost in results.costs if cost.setting == setting]
-        kinds = [k for k in KINDS if any(c.kind == k and c.mean for c in rows)]
-        columns = [(part, kind) for part in PARTS for kind in kinds
-                   if any((c.part, c.kind) == (part, kind) and c.mean for c in rows)]  # fmt: skip
-        columns += [("sum", kind) for kind in kinds]
-        head = tuple(f"{PARTS.get(part, 'all')}: {KINDS.get(kind, kind)}" for part, kind in columns)
-        arms = dict.fromkeys(cost.arm for cost in rows)
-        where = setting_label(setting, len(results.settings))
-        body = (
-            (Entry(arm), *(Entry(_cost(rows, arm, *column)) for column in columns)) for arm in arms
-        )
-        yield Table(where, ("arm", *head), tuple(body))
+        rows = [cost for cost in results.costs if cost.setting == setting and cost.mean]
+        kinds = [kind for kind in KINDS if any(cost.kind == kind for cost in rows)]
+        body = []
+        for arm in dict.fromkeys(cost.arm for cost in rows):
+            own = [cost for cost in rows if cost.arm == arm]
+            for part in (*PARTS, None):
+                found = [cost for cost in own if part in (cost.part, None)]
+                if found:
+                    name = "all" if part is None else PARTS[part]
+                    figures = (Entry(_cost(found, kind)) for kind in kinds)
+                    body.append((Entry(arm), Entry(name), *figures))
+        head = ("arm", "part", *(KINDS[kind] for kind in kinds))
+        yield Table(setting_label(setting, len(results.settings)), head, tuple(body))
 
 
-def _cost(rows: Sequence[Cost], arm: str, part: str, kind: str) -> str:
-    found = [c.mean for c in rows if c.arm == arm and c.kind == kind and part in (c.part, "sum")]
+def _cost(rows: Sequence[Cost], kind: str) -> str:
+    found = [cost.mean for cost in rows if cost.kind == kind]
     return amount(sum(found)) if found else NONE
 
 
