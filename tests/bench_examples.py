@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from tailor_rl.bench.figures import CellFigures, Measured, SetFacts
+from tailor_rl.bench.findings import Results
 from tailor_rl.bench.report import Asked, Reply
+from tailor_rl.bench.results import make_results
 from tailor_rl.bench.study import Study, settings_of
 from tailor_rl.seeds import derive_seed
 
@@ -56,6 +59,14 @@ def example_study(
         "single_seed": num_seeds < 2,
     }
     return Study.model_validate(table | changes)
+
+
+def two_arms(num_seeds: int = 3, **changes: Any) -> Study:
+    return example_study(num_arms=2, num_seeds=num_seeds, tasks=(), **changes)
+
+
+def four_arms() -> Study:
+    return example_study(num_arms=4, num_seeds=3, tasks=())
 
 
 def example_plan(study: Study, *additions: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -204,4 +215,42 @@ def asked_of(rows: Sequence[Mapping[str, Any]]) -> list[Asked]:
             ),
         )
         for row in rows
+    ]
+
+
+def results_of(
+    study: Study,
+    cells: Sequence[CellFigures] | None = None,
+    plan: Sequence[Mapping[str, Any]] | None = None,
+    **changes: Any,
+) -> Results:
+    """Of example cells with an example plan, unless others are given; few resamples."""
+    given: dict[str, Any] = {
+        "name": "example",
+        "planned_cells": example_grid(study),
+        "failed": {},
+        "differs": ["the student"],
+        "num_resamples": 200,
+    }
+    return make_results(
+        study,
+        example_cells(study, ood=False) if cells is None else cells,
+        example_plan(study) if plan is None else plan,
+        **(given | changes),
+    )
+
+
+def only(cell: CellFigures, *figures: str, curve: bool = False) -> CellFigures:
+    kept = {name: cell.figures[name] for name in figures}
+    return dataclasses.replace(cell, figures=kept, training={}, curve=cell.curve if curve else ())
+
+
+def cells_with(figure: str, by_arm: Mapping[str, Sequence[float]]) -> list[CellFigures]:
+    """Cells of one setting whose only figure is given, seed by seed."""
+    return [
+        dataclasses.replace(
+            example_cell("all", arm, seed), figures={figure: value}, curve=(), training={}
+        )
+        for arm, values in by_arm.items()
+        for seed, value in enumerate(values, start=1)
     ]

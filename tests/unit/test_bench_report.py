@@ -25,17 +25,16 @@ from tailor_rl.bench.report.tables import (
     points_entry,
     threshold_tables,
 )
-from tailor_rl.bench.results import as_json, make_results, write_results
-from tailor_rl.bench.study import Study
+from tailor_rl.bench.results import as_json, write_results
 from tailor_rl.bench.usage_pooled import PooledTraces, PooledUsage
 from tailor_rl.bench.wording import share_text
 from tailor_rl.summary import amount
 from tests.bench_examples import (
     asked_of,
     example_cells,
-    example_grid,
     example_plan,
     example_study,
+    results_of,
 )
 
 HOSTILE = (
@@ -78,20 +77,6 @@ def page_of(results: Results, extras: Extras | None = None) -> Page:
     page = Page(render_page(results, extras or Extras()))
     assert page.open == []
     return page
-
-
-def results_of(study: Study, **changes: Any) -> Results:
-    given: dict[str, Any] = {
-        "cells": example_cells(study, ood=False),
-        "plan": example_plan(study),
-        "name": "example",
-        "planned_cells": example_grid(study),
-        "failed": {},
-        "differs": [],
-        "num_resamples": 100,
-    }
-    given |= changes
-    return make_results(study, given.pop("cells"), given.pop("plan"), **given)
 
 
 @functools.cache

@@ -1,0 +1,177 @@
+"""Between arms: planned comparisons, other pairs, claims and trends."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+
+import pytest
+
+from tailor_rl.bench.findings import Compared, Results, Trended
+from tailor_rl.bench.verdicts import comparison_answer, make_claims
+from tests.bench_examples import (
+    cells_with,
+    example_cells,
+    example_plan,
+    example_study,
+    four_arms,
+    only,
+    results_of,
+    two_arms,
+)
+
+
+@functools.cache
+def results_of_four_arms() -> Results:
+    study = four_arms()
+    figures = ("rl test pass@1", "rl ood pass@1")
+    return results_of(study, [only(cell, *figures) for cell in example_cells(study)])
+
+
+def compared(results: Results, figure: str = "rl test pass@1") -> Compared:
+    return next(each for each in results.comparisons if each.figure == figure)
+
+
+def test_a_planned_difference_is_students_paired_t() -> None:
+    # Differences 0.1, 0.2, 0.3: mean 0.2, s 0.1, half width 4.30265 * 0.1 / sqrt(3).
+    arms = {"tailor": (0.5, 0.7, 0.6), "rule_based": (0.4, 0.5, 0.3)}
+    found = compared(results_of(two_arms(), cells_with("rl test pass@1", arms)))
+    assert found.planned == "planned"
+    assert found.difference is not None
+    assert found.difference.value == pytest.approx(0.2)
+    half = 4.302652729911275 * 0.1 / math.sqrt(3)
+    assert found.difference.low == pytest.approx(0.2 - half)
+    assert found.difference.high == pytest.approx(0.2 + half)
+    assert (found.num_same_sign, found.num_pairs) == (3, 3)
+    assert found.smallest_p == pytest.approx(0.25)
+    assert "0.2" not in found.answer and "+20.0 points" in found.answer
+
+
+def test_holm_counts_all_that_was_planned_and_nothing_else() -> None:
+    study = four_arms()
+    results = results_of_four_arms()
+    planned = [c for c in results.comparisons if c.planned == "planned"]
+    assert len(planned) == len(study.comparisons)
+    assert all(c.holm_p is None for c in results.comparisons if c.planned != "planned")
+    asked: list[Compared | Trended] = [*planned, *results.trends]
+    ps = sorted((each.p, each.holm_p) for each in asked if each.p is not None)
+    smallest, corrected = ps[0]
+    assert corrected == pytest.approx(min(1.0, smallest * len(asked)))
+
+
+def test_every_other_pair_is_shown_as_not_planned() -> None:
+    study = four_arms()
+    other = [c for c in results_of_four_arms().comparisons if c.planned == "not planned"]
+    # 6 pairs of 4 arms by 2 figures, less the 3 and 1 that the study names.
+    assert len(other) == 8
+    named = {(c.arm, c.against, c.figure) for c in study.comparisons}
+    assert not named & {(c.arm, c.against, c.figure) for c in other}
+
+
+def test_a_comparison_rests_on_common_seeds_alone() -> None:
+    study = two_arms(5)
+    whole = [only(cell, "rl test pass@1") for cell in example_cells(study)]
+    without = [c for c in whole if not (c.arm == "tailor" and c.seed == 2)]
+    found = compared(results_of(study, without))
+    assert found.seeds == {"all": (1, 3, 4, 5)}
+    assert found.left_out == {"all": (2,)}
+    assert found.num_pairs == 4
+    assert "seed 2" in found.answer
+
+
+def test_what_came_after_runs_had_begun_is_not_planned() -> None:
+    study = example_study(num_arms=3, tasks=(), thresholds=[0.4, 0.5])
+    first = dict(example_plan(study)[0])
+    plan = [
+        first | {"seeds": [1, 2, 3], "comparisons": first["comparisons"][:1], "thresholds": [0.4]},
+        {"time": "later", "finished": 0, "comparisons": first["comparisons"][1:2]},
+        {"time": "last", "finished": 7, "seeds": [4, 5], "thresholds": [0.5],
+         "comparisons": first["comparisons"][2:]},
+    ]  # fmt: skip
+    figures = ("rl test pass@1", "rl ood pass@1")
+    cells = [only(each, *figures, curve=True) for each in example_cells(study)]
+    results = results_of(study, cells, plan)
+    named = [c for c in results.comparisons if c.planned != "not planned"]
+    # Before any cell had finished, nothing can have been seen.
+    assert [c.planned for c in named] == ["planned", "planned", "added"]
+    assert named[2].holm_p is None
+    assert all(c.added_seeds == (4, 5) for c in named)
+    assert {t.threshold: t.planned for t in results.thresholds} == {0.4: "planned", 0.5: "added"}
+    assert any("seeds 4 and 5" in note for note in results.notes)
+
+
+def test_without_a_plan_nothing_is_called_planned() -> None:
+    results = results_of(two_arms(), plan=[])
+    assert {c.planned for c in results.comparisons} == {"not planned"}
+    assert results.answers == ()
+    assert all(c.added_seeds == () for c in results.comparisons)
+
+
+def test_the_interval_of_a_share_stays_within_shares() -> None:
+    arms = {"tailor": (0.9, 0.99), "rule_based": (0.0, 0.2)}
+    means = {
+        f.arm: f.mean for f in results_of(two_arms(2), cells_with("rl test pass@1", arms)).figures
+    }
+    assert means["tailor"].high == 1.0
+    assert means["rule_based"].low == 0.0
+
+
+def test_a_claim_is_set_beside_its_own_comparison() -> None:
+    arms = {"tailor": (0.5, 0.61, 0.7), "rule_based": (0.4, 0.5, 0.6)}
+    results = results_of(two_arms(), cells_with("rl test pass@1", arms))
+    claimed = results.claims[0]
+    assert claimed.ours == compared(results).difference
+    assert claimed.published == (0.15, 0.3)
+    assert (claimed.same_sign, claimed.same_size) == ("yes", "smaller")
+    assert claimed.differs == ("the student", "3 pairs of runs here")
+
+
+def test_a_claim_and_the_answer_to_its_comparison_go_by_the_same_test() -> None:
+    arms = {"tailor": (0.5, 0.61, 0.7), "rule_based": (0.4, 0.5, 0.6)}
+    alone = compared(results_of(two_arms(), cells_with("rl test pass@1", arms)))
+    among_many = dataclasses.replace(alone, holm_p=0.068)
+    assert "are not told apart" in comparison_answer(among_many, 9)
+    (claimed,) = make_claims(two_arms(), [among_many], [], [])
+    assert (claimed.same_sign, claimed.same_size) == ("not told apart", "smaller")
+
+
+def test_a_trend_shows_every_arm_on_the_same_seeds() -> None:
+    study = four_arms()
+    whole = [only(cell, "rl test pass@1") for cell in example_cells(study)]
+    cells = [c for c in whole if not (c.arm == "tailor" and c.seed == 1)]
+    trend = results_of(study, cells).trends[0]
+    assert trend.arms == ("four_star", "rule_based", "tailor")
+    assert [mean.num_runs for mean in trend.means if mean] == [2, 2, 2]
+    assert trend.num_rows == 2
+    first, _, last = (mean.value for mean in trend.means if mean)
+    assert trend.slope is not None
+    assert trend.slope.value == pytest.approx((last - first) / 2)
+
+
+def test_over_settings_only_those_count_that_every_arm_has() -> None:
+    study = example_study(num_arms=2, num_seeds=2, tasks=("knights", "igsm", "countdown"))
+    cells = [c for c in example_cells(study, ood=False) if (c.setting, c.arm) != ("igsm", "tailor")]
+    results = results_of(study, cells)
+    means = [f.mean for f in results.figures if f.setting == "all"]
+    assert means and all(mean.num_runs == 4 for mean in means)
+    assert any("igsm" in note for note in results.notes)
+
+
+def test_kinds_out_of_distribution_are_compared_where_their_mean_was_asked_for() -> None:
+    study = two_arms(2, comparisons=[
+        {"arm": "tailor", "against": "rule_based", "figure": "rl ood pass@1"}
+    ])  # fmt: skip
+    cells = example_cells(study)
+    others = [c.figure for c in results_of(study, cells).comparisons if c.planned == "not planned"]
+    axes = {name for cell in cells for name in cell.figures if "rl ood/" in name}
+    axes = {name for name in axes if name.endswith("pass@1")}
+    assert axes and axes <= set(others)
+
+
+def test_one_seed_compares_without_interval_or_p() -> None:
+    found = compared(results_of(two_arms(1)))
+    assert found.difference is not None
+    assert found.difference.value != 0
+    assert (found.difference.low, found.p, found.holm_p, found.sign_flip_p) == (None,) * 4
+    assert "nothing to test it by" in found.answer
