@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tailor_rl.bench.figures import CellFigures, Measured, SetFacts
+from tailor_rl.bench.figures import CellFigures, Measured, SetFacts, Solved
 from tailor_rl.bench.findings import Results
 from tailor_rl.bench.report import Asked, Reply
 from tailor_rl.bench.results import make_results
@@ -107,12 +107,13 @@ def example_cell(setting: str, arm: str, seed: int, *, ood: bool = True) -> Cell
         set_facts = SetFacts(512, 512, tokens, right, 32, 2 * tokens)
     rl = {"rollouts": curve[-1].rollouts, "generated_tokens": curve[-1].generated_tokens}
     rl |= {"learner_tokens": curve[-1].learner_tokens, "seconds": curve[-1].seconds}
+    figures = _figures(rng, start, gain, sft=right is not None, ood=ood)
     return CellFigures(
         cell=f"{setting}/{arm}/seed-{seed}",
         setting=setting,
         arm=arm,
         seed=seed,
-        figures=_figures(rng, start, gain, sft=right is not None, ood=ood),
+        figures=figures,
         curve=curve,
         training=_training(rng, gain),
         making=_making(arm) if right is not None else {},
@@ -122,7 +123,22 @@ def example_cell(setting: str, arm: str, seed: int, *, ood: bool = True) -> Cell
         forecast=gain + float(rng.normal(0, 0.04)),
         commit="45bd5bf",
         versions={"tailor_rl": "0.6.0", "python": "3.11.9", "vllm": "0.11.0"},
+        solved=_solved(figures),
     )
+
+
+def _solved(figures: Mapping[str, float]) -> dict[str, Solved]:
+    """Forty problems of a split, of which the first twenty are two to a family."""
+    found = {}
+    for name, value in figures.items():
+        stage, _, rest = name.partition(" ")
+        split, _, metric = rest.partition(" ")
+        if stage in ("sft", "rl") and metric == "pass@1" and split != "ood":
+            away = [0.3 * (-1) ** (i // 2) * min(value, 1 - value) for i in range(40)]
+            families = [i // 2 if i < 20 else i - 10 for i in range(40)]
+            shares = tuple(value + each for each in away)
+            found[f"{stage} {split}"] = Solved(f"problems of {split}", tuple(families), shares)
+    return found
 
 
 def _curve(rng: np.random.Generator, start: float, gain: float) -> tuple[Measured, ...]:

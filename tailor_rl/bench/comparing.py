@@ -13,6 +13,7 @@ from typing import Any
 
 from tailor_rl.bench.accounts import Cells
 from tailor_rl.bench.arm_figures import Scores, figure_names, mean_of, scores_of
+from tailor_rl.bench.by_problem import over_problems
 from tailor_rl.bench.findings import Compared, Planned, Trended
 from tailor_rl.bench.paired import compare, holm, page_trend
 from tailor_rl.bench.plan import foreseen, is_late
@@ -151,6 +152,7 @@ def _compared(
         left_out={},
         added_seeds=later,
         difference=None,
+        over_problems=None,
         p=None,
         holm_p=None,
         published=bounds,
@@ -170,6 +172,7 @@ def _compared(
         nothing,
         left_out=found.left_out,
         difference=found.difference.estimate,
+        over_problems=over_problems(asked, grouped, seeds),
         p=found.difference.p,
         num_pairs=found.num_pairs,
         num_same_sign=found.num_same_sign,

@@ -41,6 +41,18 @@ class SetFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Solved:
+    """The share of answers to each problem of a split that are right. Problems of one family are
+    the same up to renaming; families are numbered in the order in which they come. `problems` is a
+    hash that tells whether two runs were examined on the same ones.
+    """
+
+    problems: str
+    families: tuple[int, ...]
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CellFigures:
     """A finished run.
 
@@ -48,7 +60,8 @@ class CellFigures:
     -> one number an RL step (reward, entropy, response_tokens, informative). `making`: what the
     SFT set cost, by kind (teacher_tokens, generated_tokens, rollouts, learner_tokens, seconds,
     ...); `sft` and `rl` likewise. `forecast` is the gain that the gate foretold before RL. `inputs`
-    are hashes of student and data ("student knights-qwen2" -> hash); {} in older files.
+    are hashes of student and data ("student knights-qwen2" -> hash), `solved` is by "STAGE SPLIT",
+    after SFT and after RL; both are {} in older files.
     """
 
     cell: str
@@ -66,3 +79,4 @@ class CellFigures:
     commit: str
     versions: Mapping[str, str]
     inputs: Mapping[str, str] = field(default_factory=dict)
+    solved: Mapping[str, Solved] = field(default_factory=dict)

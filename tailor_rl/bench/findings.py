@@ -105,6 +105,8 @@ class Compared:
     `p` is Student's, two-sided; `holm_p` holds for all planned p's at once. `sign_flip_p` is exact;
     `smallest_p` is the least that it could have been with so few seeds. `detectable`: the smallest
     true difference found with 80 % power. `left_out`: seeds that only one of the arms has.
+    `over_problems` is the same difference with an interval that holds for other problems too; None
+    where runs have no figures by problem, or the figure is none of problems.
     """
 
     arm: str
@@ -116,6 +118,7 @@ class Compared:
     left_out: Mapping[str, tuple[int, ...]]
     added_seeds: tuple[int, ...]  # of those, the ones added after runs had begun
     difference: Estimate | None
+    over_problems: Estimate | None
     p: float | None
     holm_p: float | None
     published: tuple[float, float] | None  # the difference that a publication claims

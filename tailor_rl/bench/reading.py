@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from tailor_rl.bench.figures import CellFigures, Measured, SetFacts
+from tailor_rl.bench.figures import CellFigures, Measured, SetFacts, Solved
 from tailor_rl.bench.thresholds import plateau
 from tailor_rl.bench.version import inputs_of, version_of
 from tailor_rl.errors import RunFolderError
 from tailor_rl.initialisations.re_distill import FIRST_RUN
 from tailor_rl.measures.forecast import report_name
+from tailor_rl.runs.evaluation_folder import read_results
 from tailor_rl.runs.folder import read_run_config
 from tailor_rl.runs.inputs import named_inputs
 from tailor_rl.runs.journal import VALIDATION
 from tailor_rl.runs.ledger import LOST, read_ledger
 from tailor_rl.summary import read_evaluations, read_object, read_rows
-from tailor_rl.types import Evaluation
+from tailor_rl.types import Evaluation, ProblemResult
 
 TRAINING = ("reward", "entropy", "response_tokens", "informative")
 STAGES = ("base", "sft", "rl")
@@ -58,6 +60,7 @@ def read_cell(run: Path, *, setting: str, arm: str, seed: int) -> CellFigures:
         commit=(environment.get("git") or {}).get("commit", "unknown"),
         versions=version_of(run),
         inputs=named_inputs(read_run_config(run), inputs_of(run)),
+        solved=_solved(run),
     )
 
 
@@ -81,6 +84,28 @@ def _stage_figures(rows: Sequence[Evaluation]) -> Mapping[str, float]:
         rest = key.removeprefix("rl ")
         if f"{before} {rest}" in found:
             found[f"gain {rest}"] = found[key] - found[f"{before} {rest}"]
+    return found
+
+
+def _solved(run: Path) -> dict[str, Solved]:
+    """Of every split that was measured after SFT or RL, problem by problem; one of which some
+    problem has no graded answer is left out.
+    """
+    by_split: dict[str, list[ProblemResult]] = {}
+    for stage in ("sft", "rl"):
+        path = run / "results" / f"eval-{stage}.jsonl"
+        for result in read_results(path) if path.is_file() else ():
+            by_split.setdefault(f"{stage} {result.split}", []).append(result)
+    found = {}
+    for split, results in by_split.items():
+        numbers = {name: i for i, name in enumerate(dict.fromkeys(r.family for r in results))}
+        if all(result.correct for result in results):
+            names = "\n".join(f"{result.problem_id} {result.family}" for result in results)
+            found[split] = Solved(
+                problems=hashlib.sha256(names.encode()).hexdigest()[:16],
+                families=tuple(numbers[result.family] for result in results),
+                shares=tuple(fmean(c >= 1.0 for c in result.correct) for result in results),
+            )
     return found
 
 

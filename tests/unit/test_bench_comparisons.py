@@ -175,3 +175,26 @@ def test_one_seed_compares_without_interval_or_p() -> None:
     assert found.difference.value != 0
     assert (found.difference.low, found.p, found.holm_p, found.sign_flip_p) == (None,) * 4
     assert "nothing to test it by" in found.answer
+
+
+def test_a_difference_has_an_interval_over_problems_where_every_run_has_figures_of_each() -> None:
+    study = two_arms()
+    cells = example_cells(study)
+    wanted = ("rl test pass@1", "rl ood pass@1")
+    for found in (compared(results_of(study, cells), figure) for figure in wanted):
+        alone, both = found.difference, found.over_problems
+        assert alone and both and both.value == pytest.approx(alone.value)
+        assert both.low is not None and alone.low is not None
+        assert both.low < both.value and (both.num_runs, both.fewest) == (3, 3)
+    bare = [dataclasses.replace(cells[0], solved={}), *cells[1:]]
+    assert compared(results_of(study, bare)).over_problems is None
+
+
+def test_runs_on_different_problems_have_no_interval_over_problems() -> None:
+    study = two_arms()
+    one, *others = example_cells(study)
+    split = dataclasses.replace(one.solved["rl test"], problems="others")
+    moved = dataclasses.replace(one, solved={**one.solved, "rl test": split})
+    results = results_of(study, [moved, *others])
+    assert compared(results).over_problems is None
+    assert compared(results, "rl ood pass@1").over_problems is not None

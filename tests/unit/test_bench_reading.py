@@ -52,6 +52,28 @@ def test_figures_are_those_of_the_tables(runs: Runs) -> None:
     assert set(cell.versions) > {"code", "torch"}
 
 
+def test_what_was_solved_of_each_problem_makes_up_the_figures(runs: Runs) -> None:
+    cell = read(runs, "tailor")
+    assert {"sft test", "rl test", "rl ood/large"} <= set(cell.solved)
+    for name, solved in cell.solved.items():
+        assert sum(solved.shares) / len(solved.shares) == pytest.approx(
+            cell.figures[f"{name} pass@1"]
+        )
+        assert len(solved.families) == len(solved.shares) > 1
+    other = read(runs, "none")
+    assert {n: s.problems for n, s in other.solved.items()}.items() <= {
+        n: s.problems for n, s in cell.solved.items()
+    }.items()
+    path = runs.folder / "tailor" / "results" / "eval-rl.jsonl"
+    first, *others = path.read_text().splitlines()
+    ungraded = json.dumps({**json.loads(first), "correct": []})
+    path.write_text("\n".join([ungraded, *others]) + "\n")
+    split = json.loads(first)["split"]
+    assert f"rl {split}" not in read(runs, "tailor").solved
+    path.unlink()
+    assert not any(name.startswith("rl ") for name in read(runs, "tailor").solved)
+
+
 def test_ood_is_the_mean_over_axes_and_only_where_all_were_measured(runs: Runs) -> None:
     path = runs.folder / "tailor" / "evaluations.jsonl"
     rows = read_rows(path)

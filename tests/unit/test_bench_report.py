@@ -143,6 +143,13 @@ def test_every_final_figure_stands_in_the_row_of_its_arm() -> None:
     assert shown == {arm: f"{100 * value:.1f} %" for arm, value in values.items()}
 
 
+def test_the_interval_over_problems_is_a_column_where_it_is_known() -> None:
+    bare = [dataclasses.replace(cell, solved={}) for cell in example_cells(example_study())]
+    for results, known in ((whole(), True), (results_of(example_study(), bare), False)):
+        for shown in (page_of(results).text, markdown(results)):
+            assert ("interval over seeds and problems" in shown) == known
+
+
 def test_what_an_arm_cost_is_one_row_a_part_and_their_sum() -> None:
     (table,) = (t for t in cost_tables(whole()) if t.title == "knights")
     tokens = table.head.index("student's tokens")

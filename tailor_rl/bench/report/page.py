@@ -117,6 +117,7 @@ def _content(results: Results, extras: Extras) -> dict[str, Any]:
         "legend": legend(results),
         "forest": tuple(forest(results)),
         "compared": comparison_table(results, results.comparisons, ""),
+        "over_problems": any(each.over_problems for each in results.comparisons),
         "curves": tuple(curve_charts(results, total=False)),
         "totals": tuple(curve_charts(results, total=True)),
         "tables": main,

@@ -59,6 +59,13 @@ class Table:
 
 
 EMPTY = Entry(NONE)
+OVER_PROBLEMS = "interval over seeds and problems"
+
+
+def without(table: Table, column: str) -> Table:
+    i = table.head.index(column)
+    rows = tuple((*row[:i], *row[i + 1 :]) for row in table.rows)
+    return Table(table.title, (*table.head[:i], *table.head[i + 1 :]), rows)
 
 
 def figure_tables(results: Results, *, iqm: bool = False) -> Iterator[Table]:
@@ -121,9 +128,12 @@ def amount_entry(estimate: Estimate, horizon: float) -> Entry:
 
 def comparison_table(results: Results, rows: Sequence[Compared], title: str) -> Table:
     """With every figure that the forest plot shows."""
-    head = ("comparison", "figure", "difference", "p", "p by Holm", "sign of the mean",
-            "sign-flip p", "probability of improvement", "detectable", "status")  # fmt: skip
-    return Table(title, head, tuple(_comparison(each, results) for each in rows))
+    head = ("comparison", "figure", "difference", OVER_PROBLEMS, "p", "p by Holm",
+            "sign of the mean", "sign-flip p", "probability of improvement", "detectable",
+            "status")  # fmt: skip
+    table = Table(title, head, tuple(_comparison(each, results) for each in rows))
+    known = any(each.over_problems for each in rows)
+    return table if known else without(table, OVER_PROBLEMS)
 
 
 def _comparison(each: Compared, results: Results) -> tuple[Entry, ...]:
@@ -133,6 +143,7 @@ def _comparison(each: Compared, results: Results) -> tuple[Entry, ...]:
         Entry(f"{each.arm} \N{MINUS SIGN} {each.against}", where),
         Entry(figure_label(each.figure)),
         points_entry(each.difference),
+        Entry(NONE if each.over_problems is None else bracket(each.over_problems, sign=True)),
         Entry(p_text(each.p)),
         Entry(p_text(each.holm_p)),
         Entry(seeds_alike(each)),
