@@ -1,5 +1,6 @@
 """How often do 95 % intervals over a few seeds hold the truth? Student's t, and the bootstrap of
-the mean and of the interquartile mean, on normal scores.
+the mean and of the interquartile mean, on normal scores; and of differences on the same problems in
+every seed, Student's t and the interval over seeds and problems.
 
     python -m benchmarks.interval_coverage --out benchmarks/results/interval-coverage.json
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tailor_rl.bench.crossed import Differences, crossed_interval
 from tailor_rl.bench.estimates import Estimate, aggregate
 from tailor_rl.bench.paired import student_mean
 from tailor_rl.runs.environment import describe_environment
@@ -20,6 +22,8 @@ from tailor_rl.seeds import derive_seed
 
 TRUTH, SPREAD = 0.5, 0.05
 RESAMPLES = 500
+# Standard deviations of a difference over seeds, over problems, and of the rest.
+SPREADS = ((0.03, 0.3, 0.4), (0.1, 0.1, 0.4), (0.0, 0.5, 0.2), (0.05, 0.0, 0.4), (0.05, 0.2, 0.5))
 
 
 def main() -> None:
@@ -35,6 +39,15 @@ def main() -> None:
         )
         found[str(num)] = {name: _coverage(how, scores_SN) for name, how in INTERVALS.items()}
         print(num, found[str(num)], flush=True)
+    crossed = {
+        f"{num} seeds, {problems} problems, spreads {spreads}": _crossed(
+            num, problems, spreads, args.studies
+        )
+        for num, problems in ((3, 40), (3, 150), (5, 40), (5, 150))
+        for spreads in SPREADS
+    }
+    for name, shares in crossed.items():
+        print(name, shares, flush=True)
     write_json(
         args.out,
         {
@@ -43,6 +56,7 @@ def main() -> None:
             "environment": describe_environment(),
             "resamples": RESAMPLES,
             "share_of_intervals_that_hold_the_mean_by_number_of_seeds": found,
+            "share_of_intervals_that_hold_the_mean_difference_over_seeds_and_problems": crossed,
         },
     )
 
@@ -68,6 +82,26 @@ def _coverage(interval: Callable[[np.ndarray], Estimate], scores_SN: np.ndarray)
         assert found.low is not None and found.high is not None
         held += found.low <= TRUTH <= found.high
     return held / len(scores_SN)
+
+
+def _crossed(
+    num: int, problems: int, spreads: tuple[float, float, float], studies: int
+) -> dict[str, float]:
+    rng = np.random.default_rng(derive_seed(0, "crossed", num, problems, *map(str, spreads)))
+    held = {"t over seeds": 0, "over seeds and problems": 0}
+    for _ in range(studies):
+        values_SP = sum(
+            rng.normal(scale=spread, size=shape)
+            for spread, shape in zip(
+                spreads, ((num, 1), (1, problems), (num, problems)), strict=True
+            )
+        )
+        both = crossed_interval([{"test": Differences(values_SP, tuple(range(problems)))}])
+        alone = student_mean({"all": values_SP.mean(axis=1)}).estimate
+        for name, found in (("t over seeds", alone), ("over seeds and problems", both)):
+            assert found and found.low is not None and found.high is not None
+            held[name] += found.low <= 0 <= found.high
+    return {name: count / studies for name, count in held.items()}
 
 
 if __name__ == "__main__":
