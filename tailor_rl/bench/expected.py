@@ -50,6 +50,6 @@ def _left(whole: Forecast, parts: Collection[str]) -> tuple[int, int, tuple[int,
     if "set" in parts:
         rollouts -= whole.sampled_rollouts
     if "sft" in parts:
-        rollouts -= whole.examination_rollouts
+        rollouts -= whole.examination_rollouts + whole.sft_validation_rollouts
         steps = 0
     return rollouts, steps, requests

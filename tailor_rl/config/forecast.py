@@ -32,11 +32,13 @@ class Forecast:
     sft_steps: int
     rl_rollouts: int  # those of a first run too
     evaluation_rollouts: int
-    # Of these: RL and validation of a first run, SFT on the way to the set, one stage's evaluation.
+    # Of these: RL and validation of a first run, SFT on the way to the set, one stage's
+    # evaluation, validation while SFT goes on.
     first_rl_rollouts: int
     first_validation_rollouts: int
     making_sft_steps: int
     examination_rollouts: int
+    sft_validation_rollouts: int  # at most
 
     @property
     def rollouts(self) -> int:
@@ -74,6 +76,7 @@ def forecast(config: RunConfig, splits: Sequence[str]) -> Forecast:
     )
     per_step = rl.groups_per_step * rl.group_size
     sft_steps, times = _sft_steps(config), _times_of_sft(config, names) if warm else 0
+    looked = validated * _looks(config, sft_steps) if warm else 0
     attempts = config.attempts
     return Forecast(
         attempt_rollouts=(
@@ -86,11 +89,12 @@ def forecast(config: RunConfig, splits: Sequence[str]) -> Forecast:
         demonstration_requests=_demonstrated(config, names) if needs_teacher(config) else (0, 0),
         sft_steps=times * sft_steps,
         rl_rollouts=(rl.num_steps + first_steps) * per_step,
-        evaluation_rollouts=stages * examined + validations + first_validations,
+        evaluation_rollouts=stages * examined + validations + first_validations + looked,
         first_rl_rollouts=first_steps * per_step,
         first_validation_rollouts=first_validations,
         making_sft_steps=max(0, times - 1) * sft_steps,
         examination_rollouts=examined,
+        sft_validation_rollouts=looked,
     )
 
 
@@ -130,6 +134,15 @@ def _sft_steps(config: RunConfig) -> int:
     method = sft_method(config.sft.method, config.sft.options)
     candidates = config.sft.batch_size * method.candidates_per_example
     return config.sft.epochs * -(-_kept(config) // candidates)
+
+
+def _looks(config: RunConfig, steps: int) -> int:
+    """At validation while the last SFT goes on; at most, where SFT may end early."""
+    sft = config.sft
+    if sft.stop_at_accuracy is not None:
+        return steps // sft.evaluate_every if sft.evaluate_every else sft.epochs
+    every = sft.evaluate_every if config.evaluation.every else 0
+    return -(-steps // every) if every else 0
 
 
 def _times_of_sft(config: RunConfig, names: Sequence[str]) -> int:

@@ -48,7 +48,11 @@ class SFTConfig(Section):
         None, ge=1, description="exactly so many steps, over as many epochs as they take"
     )
     stop_at_accuracy: float | None = Field(
-        None, gt=0, le=1, description="accuracy-matched: ends at this accuracy on validation"
+        None,
+        gt=0,
+        le=1,
+        description="accuracy-matched: ends at this accuracy on validation, measured every"
+        " evaluate_every steps (0: every epoch)",
     )
     batch_size: int = Field(
         64, ge=1, description="demonstrations of one optimizer step, over all ranks"

@@ -9,7 +9,8 @@ from tailor_rl.errors import ConfigError
 def check_sft(config: RunConfig) -> None:
     """Raises ConfigError in one sentence, with the keys and the fix."""
     sft = config.sft
-    if sft.evaluate_every and not sft.held_out and not config.evaluation.every:
+    measured = sft.held_out or config.evaluation.every or sft.stop_at_accuracy is not None
+    if sft.evaluate_every and not measured:
         raise ConfigError(
             f"sft.evaluate_every = {sft.evaluate_every} has nothing to measure: set sft.held_out "
             "for a loss, or evaluation.every for the accuracy on validation"

@@ -33,8 +33,9 @@ async def warm_start(kit: Kit, demonstrations: Sequence[Demonstration], examiner
 
     A finished stage is restored from there; one that was killed goes on after its last checkpoint
     (`sft.checkpoint_every`), or starts again from the student, and makes the same steps. With
-    `sft.stop_at_accuracy` the policy is measured on validation after every epoch, and training ends
-    where it has become that good: initialisations can then be compared at equal accuracy before RL.
+    `sft.stop_at_accuracy` the policy is measured on validation every `sft.evaluate_every` steps (0:
+    after every epoch), and training ends where it has become that good: initialisations can then be
+    compared at equal accuracy before RL.
     """
     cfg, learner, journal = kit.cfg.sft, kit.trainer, kit.journal
     held_out, trained = set_aside(demonstrations, num=cfg.held_out, seed=kit.cfg.seed)
@@ -105,13 +106,16 @@ class _Measures:
     async def good_enough(self, step: int) -> bool:
         """Whether SFT ends here; measures the accuracy on validation where it is due."""
         cfg: SFTConfig = self.kit.cfg.sft
-        target = cfg.stop_at_accuracy
-        judged = target is not None and step % self.examples.steps_an_epoch == 0
-        if not judged and not (self.due(step) and self.kit.cfg.evaluation.every):
+        target, every = cfg.stop_at_accuracy, cfg.evaluate_every
+        if target is None:
+            due = self.due(step) and self.kit.cfg.evaluation.every > 0
+        else:
+            due = step % (every or self.examples.steps_an_epoch) == 0
+        if not due:
             return False
         weights = await self.kit.sync()
         accuracy = await self.examiner.accuracy(weights, stage="sft", step=step)
-        if not judged or target is None or accuracy < target:
+        if target is None or accuracy < target:
             return False
         self.kit.journal.log(
             f"SFT ends at step {step}: {accuracy:.1%} on validation, as sft.stop_at_accuracy asks"

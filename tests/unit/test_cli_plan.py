@@ -24,3 +24,15 @@ def test_a_run_without_a_teacher_forecasts_no_requests(tmp_path: Path) -> None:
     config = load_config(write_recipe(tmp_path), ["initialisation=rule_based"])
     assert forecast(config, ("test",)).teacher_requests == (0, 0)
     assert not any("teacher" in line for line in plan_lines(config, ("test",), TWO_CORES))
+
+
+def test_the_forecast_counts_the_looks_at_validation_during_sft(tmp_path: Path) -> None:
+    def looks(*changes: str) -> int:
+        config = load_config(write_recipe(tmp_path), ["evaluation.every=10", *changes])
+        cost = forecast(config, ("test",))
+        return cost.sft_validation_rollouts // (64 * 8)
+
+    assert looks() == 0
+    assert looks("sft.evaluate_every=5") == 7  # of 32 steps; after the last one too
+    assert looks("sft.evaluate_every=5", "sft.stop_at_accuracy=0.5") == 6
+    assert looks("sft.stop_at_accuracy=0.5") == 4  # epochs

@@ -335,6 +335,15 @@ def test_sft_ends_at_the_accuracy_that_was_asked_for(tmp_path: Path) -> None:
     assert any("SFT ends at step" in line for line in life.records.said)
 
 
+def test_how_often_sft_is_looked_at_is_how_closely_accuracies_can_match(tmp_path: Path) -> None:
+    life = Life.new(tmp_path)
+    changes = {"sft__stop_at_accuracy": 1.0, "sft__epochs": 20, "sft__evaluate_every": 5}
+    life.live(recipe("rule_based", **changes, evaluation__every=0), task=Wordy())
+    measured = [row for row in life.rows("evaluations") if row["split"] == "validation"]
+    steps = {row["step"] for row in measured if row["stage"] == "sft"}
+    assert sorted(steps)[:3] == [5, 10, 15]
+
+
 def test_prompts_that_changed_since_a_run_began_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "prompts"
     folder.mkdir()
