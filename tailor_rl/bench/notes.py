@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tailor_rl.bench.accounts import Cells
-from tailor_rl.bench.arm_figures import common_settings, last_steps
+from tailor_rl.bench.arm_figures import common_settings, last_steps, spent_before
 from tailor_rl.bench.comparing import Promises
 from tailor_rl.bench.figures import CellFigures
 from tailor_rl.bench.findings import BandCurve, Compared, Missing, ThresholdTime
@@ -43,6 +43,7 @@ def make_notes(
         yield from _what_is_missing(cells, missing)
         yield from _what_was_not_asked(study, compared, cells)
         yield from _never_reached(grouped, times)
+        yield from _dear_sets(grouped, times)
         yield from _unequal_curves(cells)
         yield from _no_common_x(grouped, curves)
         yield from _unequal_runs(grouped, compared, cells)
@@ -98,6 +99,24 @@ def _never_reached(grouped: Cells, times: Sequence[ThresholdTime]) -> Iterator[s
                 f"No run of {listed(arms)} reached {100 * threshold:g} %: restricted means are the "
                 "horizon there, which is a lower bound"
             )
+
+
+def _dear_sets(grouped: Cells, times: Sequence[ThresholdTime]) -> Iterator[str]:
+    """Arms whose every set had cost more than another run in all: no race that counts the set is
+    theirs to win.
+    """
+    several = len({setting for setting, _ in grouped}) > 1
+    too_dear: dict[str, list[str]] = {}
+    for time in {(t.setting, t.arm, t.unit): t for t in times if t.total}.values():
+        cells = [cell for cell in grouped[time.setting, time.arm] if cell.curve]
+        if min(spent_before(cell, time.unit) for cell in cells) > time.horizon:
+            arm = f"{time.arm} ({time.setting})" if several else time.arm
+            too_dear.setdefault(arm, []).append(UNITS[time.unit])
+    for arm, units in too_dear.items():
+        yield (
+            f"Making the set of {arm} took more {listed(units)} than another run did in all: "
+            "counted with its cost, it is at no threshold by the horizon, wherever its RL began"
+        )
 
 
 def _unequal_curves(cells: Sequence[CellFigures]) -> Iterator[str]:

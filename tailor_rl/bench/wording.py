@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tailor_rl.bench.estimates import Estimate
-from tailor_rl.bench.findings import Compared
+from tailor_rl.bench.findings import Compared, Missing
 from tailor_rl.summary import split_label
 
 NONE = "\N{EN DASH}"  # stands where there is no figure
@@ -64,8 +64,20 @@ def setting_label(setting: str, num_settings: int) -> str:
     return setting
 
 
+def compared_label(each: Compared, num_settings: int) -> str:
+    """As `setting_label`; over all settings, where only one has runs of both arms, that one."""
+    only = list(each.seeds) if each.setting == "all" else []
+    return setting_label(only[0] if len(only) == 1 else each.setting, num_settings)
+
+
+def missing_label(each: Missing) -> str:
+    """Example: "tailor, seed 44: stopped at starting"."""
+    where = "" if each.setting == "all" else f"{each.setting}, "
+    return f"{where}{each.arm}, seed {each.seed}: {each.why}"
+
+
 def share_text(value: float | None) -> str:
-    """Example: "15.2 %"; a gain may be below 0."""
+    """Example: "15.2 %"."""
     return NONE if value is None else f"{100 * value:.1f} %".replace("-", "\N{MINUS SIGN}")
 
 

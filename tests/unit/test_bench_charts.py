@@ -7,7 +7,7 @@ from typing import Any
 
 from tailor_rl.bench.estimates import Estimate
 from tailor_rl.bench.findings import BandPoint
-from tailor_rl.bench.report.charts import ArmLine, arms_chart, make_axis, row_chart
+from tailor_rl.bench.report.charts import ArmLine, arms_chart, make_axis, row_chart, swatch
 
 
 def test_a_chart_has_a_line_for_each_arm_and_a_band_for_each_with_runs() -> None:
@@ -15,9 +15,17 @@ def test_a_chart_has_a_line_for_each_arm_and_a_band_for_each_with_runs() -> None
     bare = tuple(BandPoint(x, 0.1, None, None) for x in range(5))
     lines = [ArmLine("a", 0, points), ArmLine("b", 1, bare), ArmLine("c", 9, points)]
     svg = arms_chart("t", lines, x_label="x", y_label="y", percent=True, top=1.0)
-    assert re.findall(r'<polyline class="line (a\d)"', svg) == ["a0", "a1", "a1"]
-    assert re.findall(r'<polygon class="band (a\d)"', svg) == ["a0", "a1"]
+    assert re.findall(r'<polyline class="line ([^"]*)"', svg) == ["a0", "a1", "a1 again"]
+    assert re.findall(r'<polygon class="band (a\d)', svg) == ["a0", "a1"]
     assert ">0 %</text>" in svg and ">100 %</text>" in svg
+
+
+def test_a_ninth_arm_has_a_colour_again_but_no_other_arms_line_and_mark() -> None:
+    swatches = [str(swatch(place)) for place in range(24)]
+    assert len(set(swatches)) == 24
+    lines = [re.sub("<(path|circle).*", "", each) for each in swatches]
+    marks = [re.sub(".*?<(path|circle)", "", each) for each in swatches]
+    assert lines[0] != lines[8] and marks[0] != marks[8]
 
 
 def test_both_axes_of_a_chart_begin_at_zero() -> None:

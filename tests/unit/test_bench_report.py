@@ -21,6 +21,7 @@ from tailor_rl.bench.report import Extras, figure_svg, render_page, write_report
 from tailor_rl.bench.report.markdown import escape_markdown, markdown
 from tailor_rl.bench.report.tables import (
     cost_tables,
+    figure_entry,
     figure_tables,
     points_entry,
     threshold_tables,
@@ -35,6 +36,7 @@ from tests.bench_examples import (
     example_plan,
     example_study,
     results_of,
+    two_arms,
 )
 
 HOSTILE = (
@@ -121,13 +123,7 @@ def test_page_markdown_and_json_hold_the_same_figures(tmp_path: Path) -> None:
             assert plain(each["answer"]) in shown
             assert plain(each["answer"]) in written
     for each in read["figures"]:
-        mean = each["mean"]
-        said = f"{100 * mean['value']:.1f} %"
-        if mean["low"] is not None:
-            low, high = (
-                f"{100 * mean[k]:.1f}".replace("-", "\N{MINUS SIGN}") for k in ("low", "high")
-            )
-            said += f" [{low}, {high}]"
+        said = str(figure_entry(each["figure"], Estimate(**each["mean"])))
         assert said in shown
         if "ood/" not in each["figure"]:
             assert said in written
@@ -368,6 +364,22 @@ def test_runs_that_reached_a_threshold_are_counted_for_each_unit_where_that_diff
     assert str(table.rows[0][1]) == "differs"
     assert f"{fewer.num_reached} of {first.num_runs}" in str(table.rows[0][2])
     assert whole_count in str(table.rows[0][3])
+
+
+def test_an_arm_that_is_never_at_a_threshold_is_said_to_be_there_at_none() -> None:
+    table = next(threshold_tables(results_of(two_arms(thresholds=[0.99]))))
+    tailor = next(row for row in table.rows if row[0].text == "tailor")
+    assert tailor[1].text == "0 of 3"
+    assert {entry.note for entry in tailor[2:]} == {"none by then"}
+
+
+def test_a_gain_is_said_in_points_and_a_share_within_its_bounds() -> None:
+    gain = dataclasses.replace(estimate(-0.041), low=-0.12, high=0.038)
+    assert str(figure_entry("gain test pass@1", gain)) == "-4.1 points [-12.0, +3.8]".replace(
+        "-", "\N{MINUS SIGN}"
+    )
+    wide = dataclasses.replace(estimate(0.51), low=-0.2, high=1.03)
+    assert str(figure_entry("rl test pass@1", wide)) == "51.0 % [0.0, 100.0]"
 
 
 def test_a_loss_has_a_typographic_minus_sign_as_differences_have() -> None:

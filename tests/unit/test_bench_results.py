@@ -15,6 +15,7 @@ from tailor_rl.bench.arm_figures import with_areas
 from tailor_rl.bench.findings import Forecasts
 from tailor_rl.bench.results import as_json, write_results
 from tailor_rl.bench.thresholds import area_under
+from tailor_rl.bench.wording import compared_label
 from tailor_rl.errors import ConfigError
 from tests.bench_examples import (
     example_cell,
@@ -72,6 +73,30 @@ def test_what_the_teacher_wrote_is_part_of_the_race_with_the_cost_of_the_set() -
         assert max(x for x, _ in time.survival) <= max(at)
     spent = {t.unit: t.restricted_mean.value for t in times}
     assert spent["all_tokens"] > spent["generated_tokens"]
+
+
+def test_a_set_that_cost_more_than_a_whole_run_is_named() -> None:
+    study = two_arms()
+    cells = example_cells(study)
+    assert not any("Making the set" in note for note in results_of(study, cells).notes)
+    dear = [
+        dataclasses.replace(cell, making={**cell.making, "teacher_tokens": 1e9})
+        if cell.arm == "tailor"
+        else cell
+        for cell in cells
+    ]
+    (note,) = [n for n in results_of(study, dear).notes if "Making the set" in n]
+    assert "set of tailor took more student's and teacher's tokens than another run" in note
+
+
+def test_a_pair_that_only_one_setting_has_is_named_by_it() -> None:
+    study = example_study()
+    cells = [c for c in example_cells(study) if c.setting == "knights" or c.arm != "tailor"]
+    for each in results_of(study, cells).comparisons:
+        if "tailor" in (each.arm, each.against) and each.setting == "all":
+            assert compared_label(each, 2) == "knights"
+        elif each.setting == "all":
+            assert compared_label(each, 2) == "all settings"
 
 
 def test_what_a_run_did_not_count_is_no_cost_of_nothing() -> None:

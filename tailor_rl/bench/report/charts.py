@@ -16,7 +16,9 @@ from tailor_rl.bench.estimates import Estimate
 from tailor_rl.bench.findings import BandPoint
 from tailor_rl.report.curves import Box, Frame, Point, count, share, svg, ticks, x_axis, y_axis
 
-STYLES = 8  # colours, dashes and markers in the style sheet; a ninth arm begins again
+STYLES = 8  # colours, and as many dashes and marks; a ninth arm has the first colour again,
+# with another dash and mark
+AGAIN = ("", " again", " again2")
 CURVES = Box(width=360, height=226, left=46, right=12, top=24, bottom=38)
 ROW = Box(width=360, height=22, left=10, right=10, top=0, bottom=0)
 MARKERS_A_CURVE = 5
@@ -97,7 +99,7 @@ def arms_chart(
 
 
 def css_of(place: int) -> str:
-    return f"a{place % STYLES}"
+    return f"a{place % STYLES}{AGAIN[place // STYLES % len(AGAIN)]}"
 
 
 def _band(frame: Frame, line: ArmLine, y_ticks: Sequence[float]) -> str:
@@ -154,9 +156,13 @@ def _marked(line: ArmLine) -> list[BandPoint]:
     return list(dict.fromkeys(nearest))
 
 
+_MARK_CSS = ("", "", "", "", "", " open", " open", " ring")  # filled, strokes alone, a ring
+
+
 def marker(place: int, x: float, y: float, size: float = 3.4) -> str:
     """The arm's own mark around a point, as markup."""
-    css = f'class="mark {css_of(place)}"'
+    shape = (place + place // STYLES) % STYLES
+    css = f'class="mark{_MARK_CSS[shape]} a{place % STYLES}"'
     r = size
     paths = (
         None,
@@ -168,7 +174,7 @@ def marker(place: int, x: float, y: float, size: float = 3.4) -> str:
         f"M{-1.2 * r:.2f} 0H{1.2 * r:.2f}M0 {-1.2 * r:.2f}V{1.2 * r:.2f}",
         None,
     )
-    path = paths[place % STYLES]
+    path = paths[shape]
     if path is None:
         return f'<circle {css} cx="{x}" cy="{y}" r="{r}"/>'
     return f'<path {css} transform="translate({x} {y})" d="{path}"/>'

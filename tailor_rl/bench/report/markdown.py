@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from tailor_rl.bench.findings import Results
 from tailor_rl.bench.report.tables import (
+    OVER_PROBLEMS,
     Entry,
     Table,
     claims_table,
@@ -18,8 +19,18 @@ from tailor_rl.bench.report.tables import (
     trend_table,
 )
 from tailor_rl.bench.report.usage_tables import UsageByArm, usage_tables
-from tailor_rl.bench.wording import setting_label
+from tailor_rl.bench.wording import missing_label, setting_label
 from tailor_rl.printable import one_line
+
+PROBLEMS = (
+    "The interval over seeds and problems holds for other problems of their kind too and is never "
+    "the shorter one: where both are equal, seeds differ so much that problems add nothing to be "
+    "seen."
+)
+THRESHOLDS = (
+    "A run that is not there by the horizon, the smallest budget of any run of the setting, counts "
+    "with it. Where units disagree on which runs are there by then, each says its own."
+)
 
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>#|!~"})
 
@@ -46,7 +57,9 @@ def _lines(results: Results, usage: Mapping[str, UsageByArm]) -> Iterator[str]:
     yield from _bullets(results.notes)
     planned = [each for each in results.comparisons if each.planned != "not planned"]
     if planned:
-        yield from _section("Paired differences", [comparison_table(results, planned, "")])
+        table = comparison_table(results, planned, "")
+        lead = PROBLEMS if OVER_PROBLEMS in table.head else ""
+        yield from _section("Paired differences", [table], lead=lead)
     if results.trends:
         yield from _section("Trends", [trend_table(results)])
     unplanned = [each for each in results.comparisons if each.planned == "not planned"]
@@ -65,6 +78,7 @@ def _lines(results: Results, usage: Mapping[str, UsageByArm]) -> Iterator[str]:
     yield from _section(
         "What it takes to reach a threshold: restricted means, 95 % interval",
         list(threshold_tables(results)),
+        lead=THRESHOLDS,
     )
     if results.claims:
         yield from _section("Claims", [claims_table(results)])
@@ -78,8 +92,7 @@ def _lines(results: Results, usage: Mapping[str, UsageByArm]) -> Iterator[str]:
     if results.plan:
         yield from ("## Plan", "", *_bullets(tuple(_plan_lines(results))))
     if results.missing:
-        missing = (f"{m.setting}, {m.arm}, seed {m.seed}: {m.why}" for m in results.missing)
-        yield from ("## Missing", "", *_bullets(tuple(missing)))
+        yield from ("## Missing", "", *_bullets(tuple(map(missing_label, results.missing))))
 
 
 def _plan_lines(results: Results) -> Iterator[str]:
@@ -102,10 +115,12 @@ def _bullets(sentences: tuple[str, ...]) -> Iterator[str]:
         yield ""
 
 
-def _section(title: str, tables: list[Table]) -> Iterator[str]:
+def _section(title: str, tables: list[Table], *, lead: str = "") -> Iterator[str]:
     if not tables:
         return
     yield from (f"## {title}", "")
+    if lead:
+        yield from (lead, "")
     for table in tables:
         if table.title:
             yield from (f"**{escape_markdown(table.title)}**", "")

@@ -36,7 +36,7 @@ from tailor_rl.bench.report.views import (
     trend_rows,
 )
 from tailor_rl.bench.usage_pooled import PooledUsage
-from tailor_rl.bench.wording import plural
+from tailor_rl.bench.wording import missing_label, plural
 from tailor_rl.printable import printable
 from tailor_rl.report.reading import excerpt, flatten
 from tailor_rl.runs.files import explaining_disk_errors, write_atomic
@@ -139,6 +139,7 @@ def _content(results: Results, extras: Extras) -> dict[str, Any]:
         "environment": tuple(flatten(extras.environment)),
         "command": extras.command,
         "plan": plan_rows(results),
+        "missing": tuple(map(missing_label, results.missing)),
     }
 
 

@@ -26,6 +26,7 @@ from tailor_rl.printable import one_line
 WIDTH, MARGIN, GAP = 1000, 24, 36
 CHART = 430  # width of the curves
 ROW_HEIGHT, FIRST_ROW = 52, 78
+UNIT = "generated_tokens"
 _BASE = """
 text { font-family: system-ui, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif; }
 text { fill: var(--soft); font-size: 11.5px; }
@@ -38,24 +39,18 @@ _VARIABLE = re.compile(r"--([a-z0-9]+): ([^;]+);")
 _USED = re.compile(r"var\(--([a-z0-9]+)\)")
 
 
-def figure_svg(
-    results: Results, *, setting: str | None = None, unit: str = "generated_tokens"
-) -> str:
-    """An SVG document: the curves of `setting` (the first that has any) against `unit`, under them
-    the same with the cost of the SFT set, and beside them the planned paired differences, or the
-    others where none was planned.
+def figure_svg(results: Results) -> str:
+    """An SVG document: the curves of the first setting that has any against generated tokens, under
+    them the same with the cost of the SFT set, and beside them the planned paired differences, or
+    the others where none was planned.
 
     ValueError where the study has neither.
     """
-    settings = [
-        c.setting
-        for c in results.curves
-        if setting in (None, c.setting) and (c.unit, c.total) == (unit, False)
-    ]
+    settings = [c.setting for c in results.curves if (c.unit, c.total) == (UNIT, False)]
     rows = _rows(results)
     if not settings and not rows:
         raise ValueError(f"{results.study} has neither curves nor comparisons: nothing to draw")
-    charts = list(_charts(results, settings[0], unit)) if settings else []
+    charts = list(_charts(results, settings[0])) if settings else []
     if len(rows) < ROWS_OF_TWO_CHARTS:
         charts = charts[:1]
     parts = [part for i, chart in enumerate(charts) for part in _curves(results, chart, i)]
@@ -86,11 +81,11 @@ def _rows(results: Results) -> list[Compared]:
     return [each for each in known if each.planned == "planned"] or known[:10]
 
 
-def _charts(results: Results, setting: str, unit: str) -> Iterator[Sequence[BandCurve]]:
+def _charts(results: Results, setting: str) -> Iterator[Sequence[BandCurve]]:
     """What RL alone spent; and in all, where a set was paid for."""
     for what, total in (
-        (unit, False),
-        ("all_tokens" if unit == "generated_tokens" else unit, True),
+        (UNIT, False),
+        ("all_tokens", True),
     ):
         key = (setting, what, total)
         curves = [c for c in results.curves if (c.setting, c.unit, c.total) == key]

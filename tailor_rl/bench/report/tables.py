@@ -11,7 +11,7 @@ from typing import Any
 
 from tailor_rl.bench.accounts import fact_text
 from tailor_rl.bench.arm_figures import STAGES
-from tailor_rl.bench.estimates import Estimate
+from tailor_rl.bench.estimates import Estimate, bounded
 from tailor_rl.bench.figures import SPENT
 from tailor_rl.bench.findings import Compared, Cost, FinalFigure, Results, ThresholdTime
 from tailor_rl.bench.wording import (
@@ -22,6 +22,7 @@ from tailor_rl.bench.wording import (
     PARTS,
     UNITS,
     bracket,
+    compared_label,
     figure_label,
     ood_label,
     p_text,
@@ -98,7 +99,9 @@ def _figure_table(
     iqm: bool,
 ) -> Table:
     def entry(figure: FinalFigure | None) -> Entry:
-        return EMPTY if figure is None else share_entry(figure.iqm if iqm else figure.mean)
+        if figure is None:
+            return EMPTY
+        return figure_entry(figure.figure, figure.iqm if iqm else figure.mean)
 
     body = (
         (Entry(arm), *(entry(figure) for figure in row))
@@ -107,8 +110,15 @@ def _figure_table(
     return Table(title, ("arm", *head), tuple(body))
 
 
+def figure_entry(figure: str, estimate: Estimate | None) -> Entry:
+    """A gain is a difference of shares, and said in points."""
+    return points_entry(estimate) if figure.startswith("gain ") else share_entry(estimate)
+
+
 def share_entry(estimate: Estimate | None) -> Entry:
-    return EMPTY if estimate is None else Entry(share_text(estimate.value), bracket(estimate))
+    if estimate is None:
+        return EMPTY
+    return Entry(share_text(estimate.value), bracket(bounded(estimate, high=1.0)))
 
 
 def points_entry(estimate: Estimate | None) -> Entry:
@@ -117,12 +127,12 @@ def points_entry(estimate: Estimate | None) -> Entry:
     return Entry(points_text(estimate.value), bracket(estimate, sign=True))
 
 
-def amount_entry(estimate: Estimate, horizon: float) -> Entry:
-    """Of a restricted mean: no interval where every run counts with the horizon."""
+def _restricted_entry(time: ThresholdTime) -> Entry:
+    estimate = time.restricted_mean
+    if not time.num_reached:
+        return Entry(amount(estimate.value), "none by then")
     if estimate.low is None or estimate.high is None:
         return Entry(amount(estimate.value), bracket(estimate))
-    if estimate.low == estimate.high == horizon:
-        return Entry(amount(estimate.value), "none by then")
     return Entry(amount(estimate.value), f"[{amount(estimate.low)}, {amount(estimate.high)}]")
 
 
@@ -138,7 +148,7 @@ def comparison_table(results: Results, rows: Sequence[Compared], title: str) -> 
 
 def _comparison(each: Compared, results: Results) -> tuple[Entry, ...]:
     better = each.improvement
-    where = setting_label(each.setting, len(results.settings))
+    where = compared_label(each, len(results.settings))
     return (
         Entry(f"{each.arm} \N{MINUS SIGN} {each.against}", where),
         Entry(figure_label(each.figure)),
@@ -165,7 +175,7 @@ def trend_table(results: Results) -> Table:
             (
                 Entry(" < ".join(each.arms), where),
                 Entry(figure_label(each.figure)),
-                Entry(", ".join(share_entry(mean).text for mean in each.means)),
+                Entry(", ".join(figure_entry(each.figure, mean).text for mean in each.means)),
                 points_entry(each.slope),
                 Entry(p_text(each.p)),
                 Entry(p_text(each.holm_p)),
@@ -214,7 +224,7 @@ def _threshold_row(
     """Horizons are of a unit each: where runs that got there by then differ, each unit says it."""
     mine = [next(t for t in found if (t.arm, t.unit) == (arm, unit)) for unit in units]
     counts = [f"{t.num_reached} of {t.num_runs}" for t in mine]
-    entries = [amount_entry(t.restricted_mean, t.horizon) for t in mine]
+    entries = [_restricted_entry(t) for t in mine]
     if len(set(counts)) == 1:
         return (Entry(arm), Entry(counts[0]), *entries)
     each = (

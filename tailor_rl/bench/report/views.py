@@ -26,10 +26,11 @@ from tailor_rl.bench.report.charts import (
     scatter,
     swatch,
 )
-from tailor_rl.bench.report.tables import points_entry, seeds_alike, share_entry, view_label
+from tailor_rl.bench.report.tables import figure_entry, points_entry, seeds_alike, view_label
 from tailor_rl.bench.wording import (
     METRICS,
     UNITS,
+    compared_label,
     figure_label,
     p_equals,
     setting_label,
@@ -108,7 +109,7 @@ def points_tick(value: float) -> str:
 
 
 def _forest_row(each: Compared, axis: Axis, results: Results) -> Row:
-    where = (setting_label(each.setting, len(results.settings)), figure_label(each.figure))
+    where = (compared_label(each, len(results.settings)), figure_label(each.figure))
     entry = points_entry(each.difference)
     remarks = [seeds_alike(each) if each.num_pairs else ""]
     if each.holm_p is not None:
@@ -244,7 +245,7 @@ def trend_rows(results: Results) -> Iterator[tuple[Trended, Rows]]:
         axis = make_axis(means)
         rows = []
         for arm, mean in zip(trend.arms, trend.means, strict=True):
-            entry = share_entry(mean)
+            entry = figure_entry(trend.figure, mean)
             css = css_of(results.arms.index(arm))
             svg = row_chart(mean, axis, css=css, title=f"{arm}: {entry}", span=None)
             rows.append(Row(arm, "", svg, entry.text, entry.note, ()))
