@@ -13,7 +13,9 @@ from tailor_rl.students.recipe import read_recipe
 STUDENTS = Path(__file__).resolve().parents[2] / "students"
 
 
-@pytest.mark.parametrize("name", ["knights-qwen2", "countdown-qwen2", "igsm-qwen2"])
+@pytest.mark.parametrize(
+    "name", ["knights-qwen2", "knights-llama", "countdown-qwen2", "igsm-qwen2"]
+)
 def test_a_shipped_student_was_raised_on_what_its_recipe_writes_now(name: str) -> None:
     """A changed corpus must come with a new student: its figures are of the old one."""
     card = json.loads((STUDENTS / name / "student.json").read_text())
