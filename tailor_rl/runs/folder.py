@@ -27,7 +27,7 @@ from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import RunFolderError
 from tailor_rl.runs.environment import describe_environment
 from tailor_rl.runs.files import explaining_disk_errors, read_json, resume_command, write_json
-from tailor_rl.runs.inputs import hash_inputs
+from tailor_rl.runs.inputs import changed_inputs, hash_inputs
 
 CONFIG, LOCK, ERROR_LOG, OUTCOME = "config.json", ".lock", "error.log", "outcome.json"
 ENVIRONMENT = "environment.json"
@@ -76,13 +76,15 @@ class RunFolder:
         """Open a folder to go on with it, by its own recipe.
 
         `resolved` is what is asked for now, if anything. Only FREE_KEYS may differ (where a run
-        goes on, and what it may still spend): RunFolderError names each other key that does.
+        goes on, and what it may still spend): RunFolderError names each other key that does, and
+        each file that the run is made from and that has changed.
         """
         config = read_run_config(path)
         if resolved is not None:
             agree(path, config, resolved.config)
             config = resolved.config
         path = path.resolve()
+        _check_inputs(path, config)
         with explaining_disk_errors(path, LOCK):
             lock = _lock(path)
             (path / OUTCOME).unlink(missing_ok=True)  # of the last sitting
@@ -174,6 +176,18 @@ def holder(path: Path) -> dict[str, Any] | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def _check_inputs(path: Path, config: RunConfig) -> None:
+    """A run is made from one student and one set of data. Folders of older versions do not say from
+    which.
+    """
+    known = read_json(path / ENVIRONMENT) if (path / ENVIRONMENT).is_file() else {}
+    if changed := changed_inputs(config, known.get("inputs", {})):
+        raise RunFolderError(
+            f"{path} was begun with other content in {', '.join(changed)}: put the old content "
+            "back, or start a new run"
+        )
 
 
 def _note_other_version(path: Path) -> None:
