@@ -174,19 +174,22 @@ def _making(run: Path, ledger: Mapping[str, Mapping[str, float]]) -> dict[str, f
         for name, amount in amounts.items():
             if name != "problems":
                 total[name] = total.get(name, 0.0) + amount
-    for name, amount in _measured_inside(run).items():
+    for name, amount in _not_of_the_price(run).items():
         total[name] = total.get(name, 0.0) - amount
     return total
 
 
-def _measured_inside(run: Path) -> dict[str, float]:
-    """What measuring cost in the first run of a re-distillation, which is charged as a whole."""
+def _not_of_the_price(run: Path) -> dict[str, float]:
+    """What measuring cost in the first run of a re-distillation, which is charged as a whole; of
+    its seconds, those of steps that a kill made void too: the outer clock ran while they were made.
+    """
     inner = run / FIRST_RUN
     if not (inner / "ledger.json").is_file():
         return {}
     ledger, metrics = read_ledger(inner), read_rows(inner / "metrics.jsonl")
     measured = {name: n for name, n in ledger.get(VALIDATION, {}).items() if name != "problems"}
-    charged = sum(ledger.get(stage, {}).get("seconds", 0.0) for stage in _TRAINED)
+    rows = [*_TRAINED, *(f"{stage}{LOST}" for stage in _TRAINED)]
+    charged = sum(ledger.get(row, {}).get("seconds", 0.0) for row in rows)
     made = sum(_trained(ledger, metrics, stage).get("seconds", 0.0) for stage in _TRAINED)
     return {**measured, "seconds": charged - made}
 
