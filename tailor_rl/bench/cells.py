@@ -40,7 +40,7 @@ class Place:
     @property
     def family(self) -> str:
         """Cells that differ in nothing but the seed."""
-        return self.name.removesuffix(f"-seed-{self.seed}")
+        return family_of(self.name, self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,11 @@ class Cell(Place):
     """One run of the grid, with its recipe."""
 
     config: RunConfig
+
+
+def family_of(cell: str, seed: int) -> str:
+    """Example: family_of("knights-tailor-seed-1", 1) == "knights-tailor"."""
+    return cell.removesuffix(f"-seed-{seed}")
 
 
 def places_of(study: Study) -> list[Place]:

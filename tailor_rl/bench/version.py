@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tailor_rl.bench.cells import family_of
 from tailor_rl.errors import RunFolderError
 from tailor_rl.runs.folder import read_run_config
 from tailor_rl.runs.inputs import named_inputs
@@ -38,9 +39,12 @@ def inputs_of(run: Path) -> Mapping[str, str]:
     return inputs
 
 
-def with_inputs(version: Version, inputs: Mapping[str, str]) -> Version:
-    """`inputs`: as `named_inputs` has them."""
-    return {**version, **{f"{INPUT}{name}": value for name, value in inputs.items()}}
+def with_inputs(version: Version, inputs: Mapping[str, str], family: str) -> Version:
+    """`inputs`: as `named_inputs` has them, of a cell of that family. Under one name another family
+    may have another file (students small/model and large/model), so each has keys of its own.
+    """
+    named = {f"{INPUT}{name} of {family}": value for name, value in inputs.items()}
+    return {**version, **named}
 
 
 def version_differences(
@@ -53,7 +57,7 @@ def version_differences(
     """
     here: dict[str, Version] = {run.name: {**version_of(run), **inputs_of(run)} for run in runs}
     if elsewhere:  # paths are of one machine
-        here = {run.name: with_inputs(here[run.name], _named(run)) for run in runs}
+        here = {run.name: _with_named_inputs(here[run.name], run) for run in runs}
     versions = {**elsewhere, **here}
     if now is not None:
         versions["this one"] = now
@@ -90,8 +94,10 @@ def check_same_version(
     return found
 
 
-def _named(run: Path) -> dict[str, str]:
-    return named_inputs(read_run_config(run), inputs_of(run))
+def _with_named_inputs(version: Version, run: Path) -> Version:
+    config = read_run_config(run)
+    named = named_inputs(config, inputs_of(run))
+    return with_inputs(version, named, family_of(run.name, config.seed))
 
 
 def _some(names: Sequence[str]) -> str:
