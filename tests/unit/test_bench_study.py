@@ -190,6 +190,8 @@ def test_a_threshold_is_a_share_and_named_once(tmp_path: Path, thresholds: str) 
         ("rl test pass@64", "", None, "measured are pass@1, pass@4"),
         ("rl test greedy", "greedy", False, "evaluation.greedy = false"),
         ("auc", "every", 0, "evaluation.every = 0"),
+        ("auc", "every", 3, ""),
+        ("auc", "every", 4, "evaluation.every = 4 makes none within rl.num_steps = 3"),
         ("rl ood pass@1", "ood_splits", [], "nothing out of distribution"),
     ],
 )
