@@ -18,7 +18,6 @@ from tailor_rl.bench.folder import (
     GATHERED,
     is_finished,
     read_recorded,
-    recorded_study,
     runs_of,
 )
 from tailor_rl.bench.gathered import Gathered, merge, pool_by_arm, write_gathered
@@ -48,7 +47,7 @@ def gather(study_path: Path, *, mixed_versions: bool) -> Gathered:
     if not runs_of(study_path) and [part.path for part in elsewhere] == [study_path]:
         return elsewhere[0].gathered
     recorded = read_recorded(study_path)
-    study = recorded_study(study_path)
+    study = recorded.study
     cells = places_of(study)
     done = [cell for cell in cells if is_finished(_run(study_path, cell))]
     runs = [_run(study_path, cell) for cell in done]
@@ -62,14 +61,14 @@ def gather(study_path: Path, *, mixed_versions: bool) -> Gathered:
         figures=tuple(_figures(study_path, cell) for cell in done),
         differs=tuple(_differs(study, runs)),
         mixed=tuple(versions),
-        at_once=recorded.get("at_once", 1) if runs else 1,
+        at_once=recorded.at_once if runs else 1,
         extras=Extras(
             usage=pool_by_arm(usages),
             traces=shown,
             traces_of=traces_of,
             lineage=_lineages(study_path, done),
             environment=read_object(runs[0] / "environment.json") if runs else {},
-            command=" ".join(recorded["command"]) if runs else "",
+            command=" ".join(recorded.command) if runs else "",
         ),
         usages=tuple(usages.items()),
     )
@@ -132,8 +131,8 @@ def _student(path: str) -> str:
 
 
 def _usages(study: Path, done: Sequence[Place]) -> dict[Key, Usage]:
-    """An arm without primitives of its own is seen with those of the first arm that has some, in
-    the same setting and seed.
+    """An arm without primitives of its own is seen with those of the arm that follows most, in the
+    same setting and seed.
     """
     jobs = [(_run(study, cell), _reference(study, cell, done)) for cell in done]
     made = zip(done, _make_usages(jobs), strict=True)
