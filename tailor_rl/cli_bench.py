@@ -294,10 +294,10 @@ def _version_now(cells: Sequence[Cell], families: Mapping[str, RunConfig]) -> Ve
     from: for each of `cells` that is made from them too.
     """
     from tailor_rl.bench.version import as_version, with_inputs
-    from tailor_rl.runs.environment import describe_environment
+    from tailor_rl.runs.environment import Environment, describe_environment
     from tailor_rl.runs.inputs import hash_inputs, named_inputs
 
-    now = as_version(describe_environment())
+    now = as_version(Environment.model_validate(describe_environment()))
     files: dict[str, str] = {}
     for recipe in families.values() if cells else ():
         files |= hash_inputs(recipe)

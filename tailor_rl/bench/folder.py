@@ -162,7 +162,8 @@ def is_study(path: Path) -> bool:
 
 
 def is_finished(run: Path) -> bool:
-    return run.is_dir() and read_outcome(run).get("state") == "finished"
+    outcome = read_outcome(run) if run.is_dir() else None
+    return outcome is not None and outcome.state == "finished"
 
 
 def runs_of(study: Path) -> list[Path]:

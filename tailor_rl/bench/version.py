@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tailor_rl.bench.cells import family_of
 from tailor_rl.errors import RunFolderError
+from tailor_rl.runs.environment import Environment, read_environment
 from tailor_rl.runs.folder import read_run_config
 from tailor_rl.runs.inputs import named_inputs
-from tailor_rl.summary import read_object
 
 Version = Mapping[str, str]  # "code" and each package -> which
 INPUT = "input "
@@ -18,16 +17,16 @@ INPUT = "input "
 
 def version_of(run: Path) -> Version:
     """Of a run folder, from environment.json."""
-    return as_version(read_object(run / "environment.json"))
+    return as_version(read_environment(run))
 
 
-def as_version(environment: Mapping[str, Any]) -> Version:
+def as_version(environment: Environment) -> Version:
     """Of a run that went on with other versions, all of them."""
-    sittings = [environment, *environment.get("later", ())]
-    codes = dict.fromkeys(str(each.get("code", "unknown")) for each in sittings)
+    sittings = [environment, *environment.later]
+    codes = dict.fromkeys(each.code for each in sittings)
     packages: dict[str, dict[str, None]] = {}
     for sitting in sittings:
-        for name, version in sitting.get("packages", {}).items():
+        for name, version in sitting.packages.items():
             packages.setdefault(name, {})[version] = None
     found = {name: " then ".join(versions) for name, versions in packages.items()}
     return {"code": " then ".join(codes), **found}
@@ -35,8 +34,7 @@ def as_version(environment: Mapping[str, Any]) -> Version:
 
 def inputs_of(run: Path) -> Mapping[str, str]:
     """Path -> hash of what a run is made from, as it was when the run was begun."""
-    inputs: Mapping[str, str] = read_object(run / "environment.json").get("inputs", {})
-    return inputs
+    return read_environment(run).inputs
 
 
 def with_inputs(version: Version, inputs: Mapping[str, str], family: str) -> Version:

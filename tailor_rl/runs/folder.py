@@ -18,19 +18,25 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import stamina
+from pydantic import BaseModel
 
 from tailor_rl.config.load import Provenance, ResolvedConfig, differences, fingerprint
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import RunFolderError
-from tailor_rl.runs.environment import describe_environment
-from tailor_rl.runs.files import explaining_disk_errors, read_json, resume_command, write_json
+from tailor_rl.runs.environment import ENVIRONMENT, describe_environment, read_environment
+from tailor_rl.runs.files import (
+    explaining_disk_errors,
+    read_json,
+    read_typed,
+    resume_command,
+    write_json,
+)
 from tailor_rl.runs.inputs import changed_inputs, hash_inputs
 
 CONFIG, LOCK, ERROR_LOG, OUTCOME = "config.json", ".lock", "error.log", "outcome.json"
-ENVIRONMENT = "environment.json"
 _PROBED_S = 0.2
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -158,9 +164,26 @@ def read_resolved(path: Path) -> ResolvedConfig:
     return ResolvedConfig(config, provenance)
 
 
-def read_outcome(path: Path) -> dict[str, Any]:
-    """What `record_outcome` wrote last; {} while a run goes on and after it was killed."""
-    return read_json(path / OUTCOME) if (path / OUTCOME).is_file() else {}
+class Outcome(BaseModel):
+    """What is read of outcome.json."""
+
+    state: Literal["finished", "stopped", "failed"]
+    error: str | None = None
+
+
+def read_outcome(path: Path) -> Outcome | None:
+    """What `record_outcome` wrote last; None while a run goes on and after it was killed.
+
+    RunFolderError where it is damaged.
+    """
+    if not (path / OUTCOME).is_file():
+        return None
+    return read_typed(
+        path / OUTCOME,
+        Outcome,
+        what="damaged",
+        fix="remove it, and the run counts as killed and can go on",
+    )
 
 
 def holder(path: Path) -> dict[str, Any] | None:
@@ -182,8 +205,7 @@ def _check_inputs(path: Path, config: RunConfig) -> None:
     """A run is made from one student and one set of data. Folders of older versions do not say from
     which.
     """
-    known = read_json(path / ENVIRONMENT) if (path / ENVIRONMENT).is_file() else {}
-    if changed := changed_inputs(config, known.get("inputs", {})):
+    if changed := changed_inputs(config, read_environment(path).inputs):
         raise RunFolderError(
             f"{path} was begun with other content in {', '.join(changed)}: put the old content "
             "back, or start a new run"
@@ -192,9 +214,10 @@ def _check_inputs(path: Path, config: RunConfig) -> None:
 
 def _note_other_version(path: Path) -> None:
     """A run that goes on with other code or packages than before says so in environment.json."""
-    known = read_json(path / ENVIRONMENT) if (path / ENVIRONMENT).is_file() else {}
-    now, last = describe_environment(), [known, *known.get("later", ())][-1]
-    if any(now[key] != last.get(key) for key in ("code", "packages")):
+    before, now = read_environment(path), describe_environment()
+    last = [before, *before.later][-1]
+    if (last.code, last.packages) != (now["code"], now["packages"]):
+        known = read_json(path / ENVIRONMENT) if (path / ENVIRONMENT).is_file() else {}
         write_json(path / ENVIRONMENT, {**known, "later": [*known.get("later", ()), now]})
 
 
