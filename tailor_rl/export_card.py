@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from tailor_rl import __version__
 from tailor_rl.config.load import parse_override, to_toml
 from tailor_rl.curation.lineage import Lineage, render
-from tailor_rl.curation.markdown import code_block, escaped
 from tailor_rl.errors import ConfigError
+from tailor_rl.markdown import code_block, escaped
 from tailor_rl.runs.files import read_tables, write_atomic
 from tailor_rl.runs.folder import read_resolved
 from tailor_rl.summary import (

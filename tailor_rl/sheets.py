@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tailor_rl.markdown import escaped
 from tailor_rl.printable import one_line
 
 
@@ -48,18 +49,14 @@ def to_markdown(sheets: Sequence[Sheet]) -> str:
             "|" + "|".join([":--", *["--:"] * (len(sheet.columns) - 1)]) + "|",
             *map(_markdown_row, sheet.rows),
         ]
-        parts.append(f"**{_escaped(sheet.title)}**\n\n" + "\n".join(lines))
+        parts.append(f"**{escaped(sheet.title)}**\n\n" + "\n".join(lines))
         if sheet.note:
-            parts.append(_escaped(sheet.note))
+            parts.append(escaped(sheet.note))
     return "\n\n".join(parts) + "\n"
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(map(_escaped, cells)) + " |"
-
-
-def _escaped(text: str) -> str:
-    return _clean(text).replace("|", r"\|").replace("*", r"\*")
+    return "| " + " | ".join(map(escaped, cells)) + " |"
 
 
 def _clean(text: str) -> str:

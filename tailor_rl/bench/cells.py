@@ -18,7 +18,8 @@ from tailor_rl.config.load import compose_config
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import ConfigError
 
-_AXES = ("task", "student", "algorithm", "arm")
+_SETTING_AXES = ("task", "student", "algorithm")
+_AXES = (*_SETTING_AXES, "arm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Place:
     @property
     def family(self) -> str:
         """Cells that differ in nothing but the seed."""
-        return self.name.removesuffix(f"-seed-{self.seed}")
+        return family_of(self.name, self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class Cell(Place):
     """One run of the grid, with its recipe."""
 
     config: RunConfig
+
+
+def family_of(cell: str, seed: int) -> str:
+    """Example: family_of("knights-tailor-seed-1", 1) == "knights-tailor"."""
+    return cell.removesuffix(f"-seed-{seed}")
 
 
 def places_of(study: Study) -> list[Place]:
@@ -58,11 +64,13 @@ def places_of(study: Study) -> list[Place]:
 def make_cells(study: Study, file: Path, overrides: Sequence[str]) -> list[Cell]:
     """In the order of `places_of`.
 
-    Raises ConfigError naming the cell where a recipe is wrong, and where two cells are one run.
+    Raises ConfigError naming the cell where a recipe is wrong, and where two cells are one run or
+    would have one name.
     """
     places = places_of(study)
     if not places:
         raise ConfigError(f"{file}: skip leaves no cell: leave one of its entries out")
+    _check_named_apart(places[: len(places) // len(study.seeds)], file)
     cells = [_cell(study, file, overrides, place) for place in places]
     _check_distinct(cells[: len(cells) // len(study.seeds)], file)
     return cells
@@ -82,7 +90,7 @@ def _skipped(skip: Sequence[Skipped], levels: Mapping[str, str]) -> bool:
 
 
 def _place(levels: Mapping[str, str], seed: int) -> Place:
-    setting = setting_name(levels["task"], levels["student"], levels["algorithm"])
+    setting = setting_name(*(levels[axis] for axis in _SETTING_AXES))
     named = [levels[axis] for axis in _AXES if levels[axis]]
     return Place("-".join([*named, f"seed-{seed}"]), setting, levels, seed)
 
@@ -127,6 +135,28 @@ def _matching(matched: Matching | None) -> dict[str, Any]:
     if matched.by == "steps":
         return {"sft": {"num_steps": matched.to}}
     return {"demonstrations": {"match": matched.by, "match_to": matched.to}}
+
+
+def _check_named_apart(places: Sequence[Place], file: Path) -> None:
+    """Names of levels may contain the dash that joins them: x-hard and tailor, x and hard-tailor.
+    Two such cells would be one folder, and two such settings would be pooled.
+    """
+    for what, axes in (("family", _AXES), ("setting", _SETTING_AXES)):
+        seen: dict[str, tuple[str, ...]] = {}
+        for place in places:
+            name: str = getattr(place, what)
+            levels = tuple(place.levels[axis] for axis in axes)
+            other = seen.setdefault(name, levels)
+            if other != levels:
+                raise ConfigError(
+                    f"{file}: {_listed(other)} and {_listed(levels)} would both be called "
+                    f"{name}: name one of their levels otherwise"
+                )
+
+
+def _listed(levels: Sequence[str]) -> str:
+    """Example: "(x, hard-tailor)"."""
+    return f"({', '.join(filter(None, levels))})"
 
 
 def _check_distinct(cells: Sequence[Cell], file: Path) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tailor_rl.bench.cells import Place, places_of
+from tailor_rl.bench.cells import Place, family_of, places_of
 from tailor_rl.bench.figures import CellFigures
 from tailor_rl.bench.folder import ELSEWHERE, GATHERED, runs_of
 from tailor_rl.bench.gathered import Gathered, read_gathered
@@ -57,7 +57,10 @@ def cells_elsewhere(study: Path) -> dict[str, float | None]:
 def versions_elsewhere(parts: Iterable[Part]) -> dict[str, Version]:
     """Cell -> what it was made with and from."""
     cells = (cell for part in parts for cell in part.gathered.figures)
-    return {cell.cell: with_inputs(cell.versions, cell.inputs) for cell in cells}
+    return {
+        cell.cell: with_inputs(cell.versions, cell.inputs, family_of(cell.cell, cell.seed))
+        for cell in cells
+    }
 
 
 @dataclass(frozen=True, slots=True)

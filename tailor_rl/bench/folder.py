@@ -10,6 +10,7 @@ gathered.json, results.json, report.html, report.md, report.svg
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -17,16 +18,15 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, Field
 
 from tailor_rl.bench.cells import Cell
 from tailor_rl.bench.sharing import share
 from tailor_rl.bench.study import Study
 from tailor_rl.config.load import Provenance, ResolvedConfig
 from tailor_rl.errors import RunFolderError
-from tailor_rl.runs.files import explaining_disk_errors, read_json, write_json
+from tailor_rl.runs.files import explaining_disk_errors, read_typed, write_json
 from tailor_rl.runs.folder import RunFolder, agree, read_outcome, read_run_config
 
 STUDY, CELLS, LOGS, NEW = "study.json", "cells", "logs", "new"
@@ -76,14 +76,16 @@ class StudyFolder:
         command: Sequence[str],
         at_once: int,
     ) -> None:
-        """What was asked for last. `at_once`: as many as ever."""
-        before = read_json(self.path / STUDY) if (self.path / STUDY).is_file() else {}
+        """What was asked for last. `at_once`: as many as ever, as far as the old file can say."""
+        before = 1
+        with contextlib.suppress(RunFolderError):
+            before = read_recorded(self.path).at_once
         known = {
             "study": study.model_dump(mode="json"),
             "file": str(file.resolve()),
             "overrides": list(overrides),
             "command": list(command),
-            "at_once": max(at_once, before.get("at_once", 1)),
+            "at_once": max(at_once, before),
         }
         with explaining_disk_errors(self.path, STUDY):
             write_json(self.path / STUDY, known)
@@ -160,28 +162,31 @@ def is_study(path: Path) -> bool:
 
 
 def is_finished(run: Path) -> bool:
-    return run.is_dir() and read_outcome(run).get("state") == "finished"
+    outcome = read_outcome(run) if run.is_dir() else None
+    return outcome is not None and outcome.state == "finished"
 
 
 def runs_of(study: Path) -> list[Path]:
     return sorted(path.parent for path in study.glob(f"{CELLS}/*/config.json"))
 
 
-def recorded_study(study: Path) -> Study:
-    """As it was recorded. RunFolderError where it is missing or damaged."""
-    try:
-        return Study.model_validate(read_recorded(study)["study"])
-    except (KeyError, ValidationError) as error:
-        raise RunFolderError(
-            f"{study / STUDY} is damaged or of another version of tailor_rl: `tailor bench` with "
-            "the study's file writes it anew"
-        ) from error
+class Recorded(BaseModel):
+    """What is read of study.json."""
+
+    study: Study
+    command: tuple[str, ...]
+    at_once: int = Field(1, ge=1)
 
 
-def read_recorded(study: Path) -> dict[str, Any]:
-    """study.json, as `StudyFolder.record` wrote it. RunFolderError where it is missing."""
+def read_recorded(study: Path) -> Recorded:
+    """As `StudyFolder.record` wrote it. RunFolderError where it is missing or damaged."""
     if not (study / STUDY).is_file():
         raise RunFolderError(
             f"{study} has no {STUDY}: `tailor bench` with the study's file makes one"
         )
-    return read_json(study / STUDY)
+    return read_typed(
+        study / STUDY,
+        Recorded,
+        what="damaged or of another version of tailor_rl",
+        fix="`tailor bench` with the study's file writes it anew",
+    )

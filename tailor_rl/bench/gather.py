@@ -18,11 +18,10 @@ from tailor_rl.bench.folder import (
     GATHERED,
     is_finished,
     read_recorded,
-    recorded_study,
     runs_of,
 )
 from tailor_rl.bench.gathered import Gathered, merge, pool_by_arm, write_gathered
-from tailor_rl.bench.reading import read_cell
+from tailor_rl.bench.reading import read_cell, read_lineage
 from tailor_rl.bench.report import Asked, Extras, Reply
 from tailor_rl.bench.results import Key
 from tailor_rl.bench.status import CellStatus, read_cell_status
@@ -30,6 +29,9 @@ from tailor_rl.bench.study import Study
 from tailor_rl.bench.usage import Usage, make_usage
 from tailor_rl.bench.usage_pooled import without_styles
 from tailor_rl.bench.version import check_same_version
+from tailor_rl.curation.lineage import Lineage
+from tailor_rl.evaluation import Trace
+from tailor_rl.runs.files import read_typed_lines
 from tailor_rl.runs.folder import read_run_config
 from tailor_rl.summary import read_object, read_rows
 
@@ -48,7 +50,7 @@ def gather(study_path: Path, *, mixed_versions: bool) -> Gathered:
     if not runs_of(study_path) and [part.path for part in elsewhere] == [study_path]:
         return elsewhere[0].gathered
     recorded = read_recorded(study_path)
-    study = recorded_study(study_path)
+    study = recorded.study
     cells = places_of(study)
     done = [cell for cell in cells if is_finished(_run(study_path, cell))]
     runs = [_run(study_path, cell) for cell in done]
@@ -62,14 +64,14 @@ def gather(study_path: Path, *, mixed_versions: bool) -> Gathered:
         figures=tuple(_figures(study_path, cell) for cell in done),
         differs=tuple(_differs(study, runs)),
         mixed=tuple(versions),
-        at_once=recorded.get("at_once", 1) if runs else 1,
+        at_once=recorded.at_once if runs else 1,
         extras=Extras(
             usage=pool_by_arm(usages),
             traces=shown,
             traces_of=traces_of,
             lineage=_lineages(study_path, done),
             environment=read_object(runs[0] / "environment.json") if runs else {},
-            command=" ".join(recorded["command"]) if runs else "",
+            command=" ".join(recorded.command) if runs else "",
         ),
         usages=tuple(usages.items()),
     )
@@ -132,8 +134,8 @@ def _student(path: str) -> str:
 
 
 def _usages(study: Path, done: Sequence[Place]) -> dict[Key, Usage]:
-    """An arm without primitives of its own is seen with those of the first arm that has some, in
-    the same setting and seed.
+    """An arm without primitives of its own is seen with those of the arm that follows most, in the
+    same setting and seed.
     """
     jobs = [(_run(study, cell), _reference(study, cell, done)) for cell in done]
     made = zip(done, _make_usages(jobs), strict=True)
@@ -187,40 +189,44 @@ def _traces(study: Path, done: Sequence[Place]) -> tuple[list[Asked], str]:
     cells = [cell for cell in done if (cell.setting, cell.seed) == best]
     answers = {cell.arm: _answers(_run(study, cell)) for cell in cells}
     shown: list[Asked] = []
-    for split in dict.fromkeys(row["split"] for rows in answers.values() for row in rows.values()):
+    for split in dict.fromkeys(row.split for rows in answers.values() for row in rows.values()):
         ids = [
             problem
             for problem in dict.fromkeys(id for rows in answers.values() for id in rows)
             if all(problem in rows for rows in answers.values())
-            and next(iter(answers.values()))[problem]["split"] == split
+            and next(iter(answers.values()))[problem].split == split
         ]
         shown += [_asked(problem, answers) for problem in ids[:NUM_TRACES]]
     setting = "" if best[0] == "all" else f"{best[0]}, "
     return shown, f"{setting}seed {best[1]}"
 
 
-def _answers(run: Path) -> dict[str, dict[str, Any]]:
-    path = run / "samples" / "eval-rl.jsonl"
-    return {row["problem_id"]: row for row in read_rows(path)} if path.is_file() else {}
+def _answers(run: Path) -> dict[str, Trace]:
+    rows = read_typed_lines(
+        run / "samples" / "eval-rl.jsonl",
+        Trace,
+        what="no answer of a policy",
+        fix="remove the line, or make the run anew",
+    )
+    return {row.problem_id: row for row in rows}
 
 
-def _asked(problem: str, answers: Mapping[str, Mapping[str, dict[str, Any]]]) -> Asked:
+def _asked(problem: str, answers: Mapping[str, Mapping[str, Trace]]) -> Asked:
     first = next(iter(answers.values()))[problem]
     replies = (
-        Reply(arm, rows[problem]["text"], rows[problem]["correct"] >= 1.0)
+        Reply(arm, rows[problem].text, rows[problem].correct >= 1.0)
         for arm, rows in answers.items()
     )
-    return Asked(f"{first['split']}: {first['prompt']}", first["answer"], tuple(replies))
+    return Asked(f"{first.split}: {first.prompt}", first.answer, tuple(replies))
 
 
 def _lineages(study: Path, done: Sequence[Place]) -> dict[str, list[tuple[str, str]]]:
     """Arm -> what its first run's set is."""
     found: dict[str, list[tuple[str, str]]] = {}
     for cell in done:
-        path = _run(study, cell) / "lineage.jsonl"
         name = cell.arm if cell.setting == "all" else f"{cell.setting}, {cell.arm}"
-        if name not in found and path.is_file():
-            found[name] = list(_facts(read_rows(path)[0]))
+        if name not in found and (lineage := read_lineage(_run(study, cell))) is not None:
+            found[name] = list(_facts(lineage))
     return found
 
 
@@ -232,16 +238,15 @@ _FACTS: Mapping[str, Callable[[Any], str]] = {
     "tokens": str,
     "grades": lambda grades: ", ".join(f"{num} graded {grade}" for grade, num in grades.items()),
     "origins": lambda origins: ", ".join(f"{num} by {who}" for who, num in origins.items()),
-    "primitives": lambda rows: ", ".join(row["name"] for row in rows) or "none",
+    "primitives": lambda rows: ", ".join(row.name for row in rows) or "none",
     "writers": lambda rows: ", ".join(
-        f"{row['num']} {row['what']} by {row['model'] or row['origin']}" for row in rows
+        f"{row.num} {row.what} by {row.model or row.origin}" for row in rows
     ),
     "queries_sha256": str,
     "set_sha256": str,
 }  # fmt: skip
 
 
-def _facts(lineage: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def _facts(lineage: Lineage) -> Iterable[tuple[str, str]]:
     for name, shown in _FACTS.items():
-        if name in lineage:
-            yield name.replace("_", " "), shown(lineage[name])
+        yield name.replace("_", " "), shown(getattr(lineage, name))

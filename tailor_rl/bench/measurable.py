@@ -29,8 +29,15 @@ def never_measured(study: Study, cells: Sequence[Cell], splits: Splits) -> Itera
 def _why_not(figure: str, cfg: RunConfig, splits: Sequence[str]) -> str:
     """ "" for what will be measured."""
     evaluation = cfg.evaluation
+    if figure in CURVE_FIGURES and not evaluation.every:
+        return "evaluation.every = 0 measures no curve in RL"
+    if figure == "auc" and evaluation.every > cfg.rl.num_steps:
+        return (
+            "an area needs a measurement besides that before RL, and evaluation.every = "
+            f"{evaluation.every} makes none within rl.num_steps = {cfg.rl.num_steps}"
+        )
     if figure in CURVE_FIGURES:
-        return "" if evaluation.every else "evaluation.every = 0 measures no curve in RL"
+        return ""
     stage, split, metric = figure.split(" ")
     if stage == "sft" and cfg.initialisation == "none":
         return 'initialisation = "none" has no SFT'

@@ -23,7 +23,8 @@ from tailor_rl.bench.cells import Cell
 from tailor_rl.bench.queue import Overview, Progress
 from tailor_rl.errors import TailorError
 from tailor_rl.printable import one_line
-from tailor_rl.runs.files import read_json, read_lines
+from tailor_rl.runs.files import read_lines
+from tailor_rl.runs.folder import read_outcome
 from tailor_rl.runs.journal import read_stages
 from tailor_rl.screen import duration
 from tailor_rl.summary import read_evaluations
@@ -135,8 +136,8 @@ def ended_line(run: Path, cell: Cell, code: int, seconds: float, progress: Progr
 def reason(run: Path) -> str:
     """Why a run ended before its end, from its folder."""
     with contextlib.suppress(TailorError):
-        outcome = read_json(run / "outcome.json") if (run / "outcome.json").is_file() else {}
-        return str(outcome.get("error") or "it left no reason: see its log")
+        outcome = read_outcome(run)
+        return (outcome and outcome.error) or "it left no reason: see its log"
     return "its outcome.json is damaged"
 
 

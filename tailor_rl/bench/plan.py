@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tailor_rl.bench.study import Study
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from tailor_rl.bench.study import Comparison, Study, Trend
 from tailor_rl.errors import RunFolderError
 from tailor_rl.runs.files import explaining_disk_errors, read_json, write_json
 
@@ -27,12 +29,40 @@ _LISTED = ("seeds", "comparisons", "trends", "thresholds")
 Entry = Mapping[str, Any]
 
 
+class _Entry(BaseModel):
+    """What is read of an entry."""
+
+    time: str = ""
+    finished: int = 0
+    arms: list[str] = []
+    tasks: list[str] = []
+    students: list[str] = []
+    algorithms: list[str] = []
+    seeds: list[int] = []
+    comparisons: list[Comparison] = []
+    trends: list[Trend] = []
+    thresholds: list[float] = []
+    recipes: dict[str, str] = {}
+    unforeseen: dict[str, list[Any]] = {}
+
+
+_ENTRIES = TypeAdapter(list[_Entry])
+
+
 def read_plan(folder: Path) -> list[Entry]:
     """[] before the first. RunFolderError where it is damaged."""
     path = folder / PLAN
     entries = read_json(path).get("entries") if path.is_file() else []
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
         raise RunFolderError(f"{path} is damaged: it has no list of entries")
+    try:
+        _ENTRIES.validate_python(entries)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RunFolderError(
+            f"{path} is damaged (entries.{where}: {first['msg']}): put back what was planned"
+        ) from error
     for key in ("seeds", "arms"):
         if entries and not isinstance(entries[0].get(key), list):
             raise RunFolderError(f"{path} is damaged: its first entry names no {key}")

@@ -13,7 +13,7 @@ from tailor_rl.bench.folder import (
     GATHERED,
     STUDY,
     is_finished,
-    recorded_study,
+    read_recorded,
     runs_of,
 )
 from tailor_rl.bench.overview import final_figure, reason, where
@@ -41,7 +41,7 @@ def read_study_status(study_path: Path) -> list[CellStatus]:
     """RunFolderError where there is no study, or one of its runs is damaged."""
     elsewhere = _elsewhere(study_path)
     if (study_path / STUDY).is_file() or not elsewhere:
-        study = recorded_study(study_path)
+        study = read_recorded(study_path).study
     else:
         study = _published(study_path)
     return [

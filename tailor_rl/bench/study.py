@@ -160,6 +160,8 @@ def _faults(study: Study) -> Iterable[str]:
                     f"[{axis}.{level}] must be named by letters, digits, dots, underscores and "
                     "single dashes: it becomes part of a folder's name"
                 )
+            if level == ALL and axis != "arms":
+                yield f'[{axis}.{ALL}] must be named otherwise: "{ALL}" means every setting'
     settings = settings_of(study)
     for each in study.comparisons:
         yield from _unknown(each.arm, study.arms, "arm")

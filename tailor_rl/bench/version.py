@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from tailor_rl.bench.cells import family_of
 from tailor_rl.errors import RunFolderError
+from tailor_rl.runs.environment import Environment, read_environment
 from tailor_rl.runs.folder import read_run_config
 from tailor_rl.runs.inputs import named_inputs
-from tailor_rl.summary import read_object
 
 Version = Mapping[str, str]  # "code" and each package -> which
 INPUT = "input "
@@ -17,16 +17,16 @@ INPUT = "input "
 
 def version_of(run: Path) -> Version:
     """Of a run folder, from environment.json."""
-    return as_version(read_object(run / "environment.json"))
+    return as_version(read_environment(run))
 
 
-def as_version(environment: Mapping[str, Any]) -> Version:
+def as_version(environment: Environment) -> Version:
     """Of a run that went on with other versions, all of them."""
-    sittings = [environment, *environment.get("later", ())]
-    codes = dict.fromkeys(str(each.get("code", "unknown")) for each in sittings)
+    sittings = [environment, *environment.later]
+    codes = dict.fromkeys(each.code for each in sittings)
     packages: dict[str, dict[str, None]] = {}
     for sitting in sittings:
-        for name, version in sitting.get("packages", {}).items():
+        for name, version in sitting.packages.items():
             packages.setdefault(name, {})[version] = None
     found = {name: " then ".join(versions) for name, versions in packages.items()}
     return {"code": " then ".join(codes), **found}
@@ -34,13 +34,15 @@ def as_version(environment: Mapping[str, Any]) -> Version:
 
 def inputs_of(run: Path) -> Mapping[str, str]:
     """Path -> hash of what a run is made from, as it was when the run was begun."""
-    inputs: Mapping[str, str] = read_object(run / "environment.json").get("inputs", {})
-    return inputs
+    return read_environment(run).inputs
 
 
-def with_inputs(version: Version, inputs: Mapping[str, str]) -> Version:
-    """`inputs`: as `named_inputs` has them."""
-    return {**version, **{f"{INPUT}{name}": value for name, value in inputs.items()}}
+def with_inputs(version: Version, inputs: Mapping[str, str], family: str) -> Version:
+    """`inputs`: as `named_inputs` has them, of a cell of that family. Under one name another family
+    may have another file (students small/model and large/model), so each has keys of its own.
+    """
+    named = {f"{INPUT}{name} of {family}": value for name, value in inputs.items()}
+    return {**version, **named}
 
 
 def version_differences(
@@ -53,7 +55,7 @@ def version_differences(
     """
     here: dict[str, Version] = {run.name: {**version_of(run), **inputs_of(run)} for run in runs}
     if elsewhere:  # paths are of one machine
-        here = {run.name: with_inputs(here[run.name], _named(run)) for run in runs}
+        here = {run.name: _with_named_inputs(here[run.name], run) for run in runs}
     versions = {**elsewhere, **here}
     if now is not None:
         versions["this one"] = now
@@ -90,8 +92,10 @@ def check_same_version(
     return found
 
 
-def _named(run: Path) -> dict[str, str]:
-    return named_inputs(read_run_config(run), inputs_of(run))
+def _with_named_inputs(version: Version, run: Path) -> Version:
+    config = read_run_config(run)
+    named = named_inputs(config, inputs_of(run))
+    return with_inputs(version, named, family_of(run.name, config.seed))
 
 
 def _some(names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tailor_rl.curation.lineage import Lineage, render
-from tailor_rl.curation.markdown import code_block, escaped
+from tailor_rl.markdown import code_block, escaped
 from tailor_rl.runs.files import write_atomic
 from tailor_rl.summary import LEDGER_COLUMNS, totals, used_columns
 from tailor_rl.types import Demonstration

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from tailor_rl import __version__
 from tailor_rl.config.schema import RunConfig
-from tailor_rl.curation.markdown import escaped
+from tailor_rl.markdown import escaped
 from tailor_rl.primitives.assign import followed
 from tailor_rl.summary import totals
 from tailor_rl.types import Demonstration, Primitive, Problem

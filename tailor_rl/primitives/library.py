@@ -6,7 +6,6 @@ primitives.md      the same as a page
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -15,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rapidfuzz import fuzz, process, utils
 
 from tailor_rl.errors import ConfigError
-from tailor_rl.printable import one_line, printable
+from tailor_rl.markdown import escaped
+from tailor_rl.printable import one_line
 from tailor_rl.runs.files import write_atomic
 from tailor_rl.types import Primitive
 
@@ -25,8 +25,6 @@ BY_HAND = "by hand"  # the teacher of a primitive whose line names none
 
 _COPY = 90.0
 _NAME_WORDS = 5
-_ESCAPED = frozenset("\\`*_[]<>#|!~&$")
-_LIST_MARK = re.compile(r"\A(?:[-+=]|\d{1,9}[.)](?=\s|\Z))")
 
 
 def similarity(one: str, other: str) -> float:
@@ -124,11 +122,11 @@ def to_markdown(primitives: Sequence[Primitive]) -> str:
     lines = ["# Reasoning primitives", ""]
     for primitive in primitives:
         lines += [
-            f"## {_escaped(primitive.id)}: {_escaped(primitive.name)}",
+            f"## {escaped(primitive.id)}: {escaped(primitive.name)}",
             "",
-            f"> {_escaped(primitive.instruction)}",
+            f"> {escaped(primitive.instruction, None)}",
             "",
-            *([f"Repairs: {_escaped(primitive.targets)}", ""] if primitive.targets else []),
+            *([f"Repairs: {escaped(primitive.targets, None)}", ""] if primitive.targets else []),
             _origin(primitive),
             "",
         ]
@@ -190,19 +188,11 @@ def _wrong(error: ValidationError) -> str:
 def _origin(primitive: Primitive) -> str:
     """Who wrote it and from what, in one line of Markdown."""
     sources = primitive.source_attempt_ids
-    by = f"Written {_escaped(primitive.teacher)}"
+    by = f"Written {escaped(primitive.teacher)}"
     if primitive.teacher != BY_HAND:
-        by = f"Written by {_escaped(primitive.teacher)} at temperature {primitive.temperature:g}"
+        by = f"Written by {escaped(primitive.teacher)} at temperature {primitive.temperature:g}"
     if sources:
-        by += f" from {len(sources)} attempts: {', '.join(map(_escaped, sources))}"
-    asked = f" Asked by {_escaped(primitive.prompt_version)}." if primitive.prompt_version else ""
-    parents = ", ".join(map(_escaped, primitive.parents))
+        by += f" from {len(sources)} attempts: {', '.join(map(escaped, sources))}"
+    asked = f" Asked by {escaped(primitive.prompt_version)}." if primitive.prompt_version else ""
+    parents = ", ".join(map(escaped, primitive.parents))
     return f"{by}.{asked}" + (f" From {parents}." if parents else "")
-
-
-def _escaped(text: str) -> str:
-    line = " ".join(printable(text).split())
-    mark = _LIST_MARK.match(line)
-    start = f"{line[: mark.end() - 1]}\\" if mark else ""
-    rest = line[len(start) - 1 :] if mark else line
-    return start + "".join(f"\\{c}" if c in _ESCAPED else c for c in rest)

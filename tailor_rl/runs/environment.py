@@ -1,6 +1,6 @@
 """Where a run took place: enough to explain a figure later.
 
-Imports none of the packages that it names.
+Imports none of the packages that it names but pydantic.
 """
 
 from __future__ import annotations
@@ -13,6 +13,12 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, Field
+
+from tailor_rl.runs.files import read_typed
+
+ENVIRONMENT = "environment.json"
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,6 +73,35 @@ def _gpu_gib() -> float | None:
         return min(int(line) for line in result.stdout.split()) / 2**10
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
+
+
+class Commit(BaseModel):
+    commit: str
+
+
+class Environment(BaseModel):
+    """What is read of environment.json; older versions wrote less. `inputs`: absolute path -> hash
+    of what a run is made from. `later`: sittings with other code or packages than the first.
+    """
+
+    code: str = "unknown"
+    packages: dict[str, str] = Field(default_factory=dict)
+    git: Commit | None = None
+    inputs: dict[str, str] = Field(default_factory=dict)
+    later: tuple[Environment, ...] = ()
+
+
+def read_environment(run: Path) -> Environment:
+    """Of a run folder. RunFolderError where it is damaged."""
+    path = run / ENVIRONMENT
+    if not path.is_file():
+        return Environment()
+    return read_typed(
+        path,
+        Environment,
+        what="damaged or of another version of tailor_rl",
+        fix="restore it, or make the run anew",
+    )
 
 
 def describe_environment() -> dict[str, Any]:

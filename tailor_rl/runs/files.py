@@ -11,9 +11,12 @@ import json
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tailor_rl.errors import RunFolderError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 Row = TypeVar("Row")
 
@@ -87,23 +90,35 @@ def _reason(error: BaseException, codes: Collection[int]) -> str:
     return next((os.strerror(n) for n in sorted(codes) if os.strerror(n) in str(error)), "")
 
 
-def read_typed_lines(path: Path, kind: type[Row], *, what: str, fix: str) -> list[Row]:
-    """The rows of a .jsonl file as dataclasses; a torn last line is left out. RunFolderError says
-    that another line is not `what`, and the `fix`.
+def read_typed(path: Path, kind: type[Row], *, what: str, fix: str) -> Row:
+    """A file of JSON as a dataclass or a model. RunFolderError says that it is `what`, and the
+    `fix`.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import TypeAdapter
 
-    rows, found = TypeAdapter(kind), []
-    for number, line in enumerate(read_lines(path), start=1):
-        try:
-            found.append(rows.validate_json(line))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the row"
-            raise RunFolderError(
-                f"{path}, line {number} is {what} ({where}: {first['msg']}): {fix}"
-            ) from error
-    return found
+    return _typed(path.read_bytes(), TypeAdapter(kind), where=str(path), what=what, fix=fix)
+
+
+def read_typed_lines(path: Path, kind: type[Row], *, what: str, fix: str) -> list[Row]:
+    """The rows of a .jsonl file likewise; a torn last line is left out."""
+    from pydantic import TypeAdapter
+
+    rows = TypeAdapter(kind)
+    return [
+        _typed(line, rows, where=f"{path}, line {number}", what=what, fix=fix)
+        for number, line in enumerate(read_lines(path), start=1)
+    ]
+
+
+def _typed(text: str | bytes, kind: TypeAdapter[Row], *, where: str, what: str, fix: str) -> Row:
+    from pydantic import ValidationError
+
+    try:
+        return kind.validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "all of it"
+        raise RunFolderError(f"{where} is {what} ({key}: {first['msg']}): {fix}") from error
 
 
 def write_atomic(path: Path, text: str) -> None:

@@ -18,19 +18,25 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import stamina
+from pydantic import BaseModel
 
 from tailor_rl.config.load import Provenance, ResolvedConfig, differences, fingerprint
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import RunFolderError
-from tailor_rl.runs.environment import describe_environment
-from tailor_rl.runs.files import explaining_disk_errors, read_json, resume_command, write_json
-from tailor_rl.runs.inputs import hash_inputs
+from tailor_rl.runs.environment import ENVIRONMENT, describe_environment, read_environment
+from tailor_rl.runs.files import (
+    explaining_disk_errors,
+    read_json,
+    read_typed,
+    resume_command,
+    write_json,
+)
+from tailor_rl.runs.inputs import changed_inputs, hash_inputs, is_code
 
 CONFIG, LOCK, ERROR_LOG, OUTCOME = "config.json", ".lock", "error.log", "outcome.json"
-ENVIRONMENT = "environment.json"
 _PROBED_S = 0.2
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -76,17 +82,19 @@ class RunFolder:
         """Open a folder to go on with it, by its own recipe.
 
         `resolved` is what is asked for now, if anything. Only FREE_KEYS may differ (where a run
-        goes on, and what it may still spend): RunFolderError names each other key that does.
+        goes on, and what it may still spend): RunFolderError names each other key that does, and
+        each file that the run is made from and that has changed.
         """
         config = read_run_config(path)
         if resolved is not None:
             agree(path, config, resolved.config)
             config = resolved.config
         path = path.resolve()
+        _check_inputs(path, config)
         with explaining_disk_errors(path, LOCK):
             lock = _lock(path)
             (path / OUTCOME).unlink(missing_ok=True)  # of the last sitting
-            _note_other_version(path)
+            _note_other_version(path, config)
         return cls(path, config, lock=lock)
 
     def inside(self, name: str) -> RunFolder:
@@ -156,9 +164,26 @@ def read_resolved(path: Path) -> ResolvedConfig:
     return ResolvedConfig(config, provenance)
 
 
-def read_outcome(path: Path) -> dict[str, Any]:
-    """What `record_outcome` wrote last; {} while a run goes on and after it was killed."""
-    return read_json(path / OUTCOME) if (path / OUTCOME).is_file() else {}
+class Outcome(BaseModel):
+    """What is read of outcome.json."""
+
+    state: Literal["finished", "stopped", "failed"]
+    error: str | None = None
+
+
+def read_outcome(path: Path) -> Outcome | None:
+    """What `record_outcome` wrote last; None while a run goes on and after it was killed.
+
+    RunFolderError where it is damaged.
+    """
+    if not (path / OUTCOME).is_file():
+        return None
+    return read_typed(
+        path / OUTCOME,
+        Outcome,
+        what="damaged",
+        fix="remove it, and the run counts as killed and can go on",
+    )
 
 
 def holder(path: Path) -> dict[str, Any] | None:
@@ -176,11 +201,26 @@ def holder(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _note_other_version(path: Path) -> None:
+def _check_inputs(path: Path, config: RunConfig) -> None:
+    """A run is made from one student and one set of data. Folders of older versions do not say from
+    which. The user's own code may be mended between sittings, as this project's may: it is noted.
+    """
+    inputs = read_environment(path).inputs
+    if changed := [each for each in changed_inputs(config, inputs) if not is_code(each)]:
+        raise RunFolderError(
+            f"{path} was begun with other content in {', '.join(changed)}: put the old content "
+            "back, or start a new run"
+        )
+
+
+def _note_other_version(path: Path, config: RunConfig) -> None:
     """A run that goes on with other code or packages than before says so in environment.json."""
-    known = read_json(path / ENVIRONMENT) if (path / ENVIRONMENT).is_file() else {}
-    now, last = describe_environment(), [known, *known.get("later", ())][-1]
-    if any(now[key] != last.get(key) for key in ("code", "packages")):
+    before, now = read_environment(path), describe_environment()
+    last = [before, *before.later][-1]
+    mended = any(map(is_code, changed_inputs(config, last.inputs or before.inputs)))
+    if mended or (last.code, last.packages) != (now["code"], now["packages"]):
+        now["inputs"] = hash_inputs(config)
+        known = read_json(path / ENVIRONMENT) if (path / ENVIRONMENT).is_file() else {}
         write_json(path / ENVIRONMENT, {**known, "later": [*known.get("later", ()), now]})
 
 

@@ -21,6 +21,17 @@ def hash_inputs(config: RunConfig) -> dict[str, str]:
     return {str(path): _hash(path) for path in paths if path.exists()}
 
 
+def changed_inputs(config: RunConfig, before: Mapping[str, str]) -> list[str]:
+    """Of the paths in `before` (`hash_inputs`) those that are there and hold something else now."""
+    now = hash_inputs(config)
+    return [path for path, value in before.items() if now.get(path, value) != value]
+
+
+def is_code(path: str) -> bool:
+    """A file of the user's own code."""
+    return path.endswith(".py")
+
+
 def named_inputs(config: RunConfig, inputs: Mapping[str, str]) -> dict[str, str]:
     """Such hashes by what they are in the recipe, wherever they lie: "student knights-qwen2"."""
     named = _paths(config.model_dump(mode="json"))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,8 @@ from tailor_rl.bench.gathered import Gathered, merge, pool_by_arm, read_gathered
 from tailor_rl.bench.report import Extras
 from tailor_rl.bench.usage import Usage, make_usage
 from tailor_rl.bench.usage_pooled import without_styles
+from tailor_rl.cli import main
+from tests.bench_command import begin_study, bench
 from tests.bench_examples import example_cell, example_study
 from tests.usage_fakes import write_demonstrations
 
@@ -89,3 +94,61 @@ def test_what_an_older_version_had_pooled_already_stays_where_it_has_most_runs(
     old = replace(gathered({1: usage, 2: usage}), usages=())
     merged = merge(gathered({3: usage}), [old])
     assert merged.extras.usage["all"]["tailor"].num_runs == 2
+
+
+def damaged(path: Path, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+    """With `change` made in its first row of RL, or in all of it; emptied where that is None."""
+    if path.suffix == ".json":
+        path.write_text(json.dumps(change(json.loads(path.read_text()))))
+        return
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    place = next(i for i, row in enumerate(rows) if row.get("stage", "rl") == "rl")
+    changed = change(rows[place])
+    rows = [] if changed is None else [*rows[:place], changed, *rows[place + 1 :]]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+def without(key: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda row: {name: value for name, value in row.items() if name != key}
+
+
+def with_value(key: str, value: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda row: {**row, key: value}
+
+
+DAMAGED: list[tuple[str, Callable[[dict[str, Any]], dict[str, Any] | None], str]] = [
+    ("lineage.jsonl", lambda row: None, "is empty: make the run anew"),
+    ("lineage.jsonl", without("grades"), "line 1 is damaged"),
+    ("lineage.jsonl", without("tokens"), "line 1 is damaged"),
+    *(
+        ("samples/eval-rl.jsonl", without(key), f"line 1 is no answer of a policy ({key}: ")
+        for key in ("problem_id", "split", "text", "correct")
+    ),
+    ("metrics.jsonl", without("step"), "(step: Field required): remove the line"),
+    ("metrics.jsonl", with_value("seconds", "long"), "remove the line"),
+    ("environment.json", with_value("packages", 3), "(packages: "),
+    ("environment.json", with_value("git", "abc"), "(git: "),
+    ("environment.json", with_value("inputs", [1]), "(inputs: "),
+    ("behaviours-sft.json", with_value("forecast", 0.2), "(forecast: "),
+    ("outcome.json", with_value("state", None), "remove it, and the run counts as killed"),
+]
+
+
+def test_damaged_files_of_a_run_are_one_sentence_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin_study(tmp_path, monkeypatch)
+    monkeypatch.setattr(gather, "_make_usages", lambda jobs: [None] * len(jobs))  # seconds each
+    assert bench("--only", "tailor-seed-1") == 0
+    run = tmp_path / "runs" / "study" / "cells" / "tailor-seed-1"
+    for name, change, said in DAMAGED:
+        text = (run / name).read_text()
+        damaged(run / name, change)
+        commands = ("report", "status") if name == "outcome.json" else ("report",)
+        for command in commands:
+            capsys.readouterr()
+            assert main([command, "study"]) == 2, (name, said)
+            told = capsys.readouterr().err
+            assert name in told and said in told and told.count("\n") == 1
+        (run / name).write_text(text)
+    assert main(["status", str(run)]) == main(["report", "study"]) == 0

@@ -89,7 +89,16 @@ def test_what_an_added_place_had_not_planned_is_no_plan_here(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "entries", ['{"a": 1}', "[1]", '[{"seeds": [1]}]', '[{"seeds": [1], "arms": 3}]']
+    "entries",
+    [
+        '{"a": 1}',
+        "[1]",
+        '[{"seeds": [1]}]',
+        '[{"seeds": [1], "arms": 3}]',
+        '[{"seeds": [1], "arms": ["a"]}, {"comparisons": 3}]',
+        '[{"seeds": [1], "arms": ["a"]}, {"trends": [{"arms": 3}]}]',
+        '[{"seeds": [1], "arms": ["a"]}, {"recipes": []}]',
+    ],
 )
 def test_a_plan_that_is_none_is_one_sentence(tmp_path: Path, entries: str) -> None:
     (tmp_path / "plan.json").write_text(f'{{"entries": {entries}}}')

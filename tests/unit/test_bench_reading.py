@@ -128,6 +128,17 @@ def test_the_first_run_of_re_distillation_is_a_part_of_its_price(runs: Runs) -> 
     assert cell.making["rollouts"] == ledger["first_run"]["rollouts"] - measured + sampled
 
 
+def test_void_steps_of_the_first_run_are_no_part_of_its_price(runs: Runs) -> None:
+    before = read(runs, "re_distill").making
+    run = runs.folder / "re_distill"
+    inner, outer = read_ledger(run / "first_run"), read_ledger(run)
+    lost = {"sft_lost": {"seconds": 30.0}, "rl_lost": {"seconds": 100.0, "rollouts": 64}}
+    write_json(run / "first_run" / "ledger.json", {**inner, **lost})
+    outer["first_run"]["seconds"] += 130.0  # the outer stage was open all the while
+    write_json(run / "ledger.json", outer)
+    assert read(runs, "re_distill").making == pytest.approx(before)
+
+
 def test_facts_of_the_set_are_those_of_its_lineage(runs: Runs) -> None:
     facts = read(runs, "tailor").set_facts
     assert facts is not None

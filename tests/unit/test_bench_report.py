@@ -18,7 +18,7 @@ from tailor_rl.bench.estimates import Estimate
 from tailor_rl.bench.figures import CellFigures
 from tailor_rl.bench.findings import Results
 from tailor_rl.bench.report import Extras, figure_svg, render_page, write_report
-from tailor_rl.bench.report.markdown import escape_markdown, markdown
+from tailor_rl.bench.report.markdown import markdown
 from tailor_rl.bench.report.tables import (
     cost_tables,
     figure_entry,
@@ -29,6 +29,7 @@ from tailor_rl.bench.report.tables import (
 from tailor_rl.bench.results import as_json, write_results
 from tailor_rl.bench.usage_pooled import PooledTraces, PooledUsage
 from tailor_rl.bench.wording import share_text
+from tailor_rl.markdown import escaped
 from tailor_rl.summary import amount
 from tests.bench_examples import (
     asked_of,
@@ -218,8 +219,9 @@ def test_nothing_that_others_wrote_becomes_markdown_or_svg() -> None:
     assert not set("\x1b\x00\u202e") & set(svg)
 
 
-def test_escaped_markdown_is_one_line_without_markup() -> None:
-    assert escape_markdown("a_b|<i>\nc") == r"a\_b\|\<i\> c"
+def test_no_sentence_of_a_markdown_report_is_cut() -> None:
+    note = "long " * 300
+    assert f"- {note.strip()}.\n" in markdown(dataclasses.replace(whole(), notes=(note,)))
 
 
 def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head() -> None:
@@ -347,7 +349,7 @@ def test_markdown_has_the_trends_and_the_styles_of_the_page() -> None:
     found = whole()
     text = markdown(found, {"knights": {"tailor": usage(-0.3)}})
     trend = found.trends[0]
-    assert f"| {escape_markdown(' < '.join(trend.arms))}" in text
+    assert f"| {escaped(' < '.join(trend.arms))}" in text
     assert "**Styles in use" in text and "**How well styles can be known**" in text
     assert "Styles in use" not in markdown(found)
 

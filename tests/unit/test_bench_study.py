@@ -166,6 +166,12 @@ def test_a_fault_of_a_study_is_one_sentence(tmp_path: Path, more: str, said: str
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("axis", ["tasks", "students", "algorithms"])
+def test_a_level_may_not_be_called_like_all_settings(tmp_path: Path, axis: str) -> None:
+    with pytest.raises(ConfigError, match=rf"\[{axis}.all\] must be named otherwise"):
+        read_study(write(tmp_path, f"[{axis}.all]"))
+
+
 @pytest.mark.parametrize("thresholds", ["[40]", "[0.4, 0.4]", "[0.0]"])
 def test_a_threshold_is_a_share_and_named_once(tmp_path: Path, thresholds: str) -> None:
     file = write(tmp_path, "")
@@ -184,6 +190,8 @@ def test_a_threshold_is_a_share_and_named_once(tmp_path: Path, thresholds: str) 
         ("rl test pass@64", "", None, "measured are pass@1, pass@4"),
         ("rl test greedy", "greedy", False, "evaluation.greedy = false"),
         ("auc", "every", 0, "evaluation.every = 0"),
+        ("auc", "every", 3, ""),
+        ("auc", "every", 4, "evaluation.every = 4 makes none within rl.num_steps = 3"),
         ("rl ood pass@1", "ood_splits", [], "nothing out of distribution"),
     ],
 )
@@ -237,6 +245,30 @@ def test_two_cells_that_are_one_run_are_refused(tmp_path: Path) -> None:
     more = "[arms.again]\ninitialisation = 'tailor'"
     with pytest.raises(ConfigError, match="again and tailor are one and the same run"):
         cells_of(write(tmp_path, more))
+
+
+@pytest.mark.parametrize(
+    ("grid", "said"),
+    [
+        (
+            "[algorithms.x]\nrl = { num_steps = 2 }\n[algorithms.x-hard]\n"
+            '[arms.hard-tailor]\ninitialisation = "rule_based"',
+            "(x, hard-tailor) and (x-hard, tailor) would both be called x-hard-tailor: name one",
+        ),
+        (
+            "[tasks.a]\n[tasks.a-b]\n[students.b-c]\n[students.c]\n"
+            "[[skip]]\ntask = 'a'\nstudent = 'b-c'\narm = 'tailor'\n"
+            "[[skip]]\ntask = 'a-b'\nstudent = 'c'\narm = 'rule_based'",
+            "(a, b-c) and (a-b, c) would both be called a-b-c: name one",
+        ),
+    ],
+)
+def test_cells_and_settings_that_would_share_a_name_are_refused(
+    tmp_path: Path, grid: str, said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        cells_of(write(tmp_path, grid))
+    assert said in str(caught.value)
 
 
 def test_a_wrong_recipe_names_the_cell(tmp_path: Path) -> None:

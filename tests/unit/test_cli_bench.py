@@ -155,6 +155,31 @@ def test_a_report_without_the_plan_is_refused_and_the_old_one_stays(
     assert (study / "report.md").read_text() == before
 
 
+def test_a_damaged_record_of_a_study_is_named_and_written_anew(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench("--only", "tailor-seed-1") == 0
+    path = here / "runs" / "study" / "study.json"
+    good = json.loads(path.read_text())
+    for damaged, said in (
+        ({**good, "command": None}, "command: Input should be"),
+        ({**good, "at_once": "two"}, "at_once: Input should be"),
+        ({**good, "study": {}}, "study.recipe: Field required"),
+        ([], "all of it: Input should be"),
+    ):
+        path.write_text(json.dumps(damaged))
+        for command in ("report", "status"):
+            capsys.readouterr()
+            assert main([command, "study"]) == 2
+            told = capsys.readouterr().err
+            assert f"study.json is damaged or of another version of tailor_rl ({said}" in told
+            assert told.endswith(": `tailor bench` with the study's file writes it anew\n")
+            assert told.count("\n") == 1
+    path.write_text("{")
+    assert bench("--only", "tailor-seed-1") == 0
+    assert json.loads(path.read_text()) == good
+
+
 def test_a_place_without_figures_is_refused_before_anything(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

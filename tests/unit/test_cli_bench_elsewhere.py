@@ -10,6 +10,7 @@ import pytest
 
 from tailor_rl.cli import main
 from tests.bench_command import CELLS, STUDY, RunOnFakes, begin_study, bench
+from tests.tiny import make_student
 
 
 @pytest.fixture
@@ -117,7 +118,11 @@ def test_cells_of_another_study_or_version_or_twice_are_refused(
     file.write_text(text.replace(first["versions"]["code"], "other"))
     assert "in this one, other in tailor-seed-1 and 1 more" in refused()
     file.write_text(text.replace(first["inputs"]["student student"], "otherwise"))
-    assert "input student student:" in refused()
+    assert "input student student of tailor:" in refused()
+    (here / "study.toml").write_text(STUDY + "[arms.more]\nsft = { batch_size = 4 }\n")
+    told = refused("--only", "more-*")  # no cell of its own there, but one of the same student
+    assert "input student student of tailor:" in told
+    (here / "study.toml").write_text(STUDY)
     file.write_text(text)
     (here / "published" / "plan.json").write_text("{}")
     assert "plan.json is damaged" in refused()
@@ -125,6 +130,21 @@ def test_cells_of_another_study_or_version_or_twice_are_refused(
     assert "cannot be told" in refused()
     assert not (here / "runs" / "study" / "elsewhere").exists()
     assert not (here / "runs" / "study" / "plan.json").exists()
+
+
+def test_students_of_one_name_in_different_folders_are_two(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for size, seed in (("small", 3), ("large", 4)):
+        make_student(here / size / "student", seed=seed)
+    students = "".join(f'[students.{s}]\nstudent = "{s}/student"\n' for s in ("small", "large"))
+    (here / "study.toml").write_text(f"{STUDY}{students}")
+    command = ["bench", "study.toml", "--plain"]
+    assert main([*command, "--only", "small-*-seed-1"]) == 0
+    keep_figures_alone(here / "runs" / "study", here / "published")
+    shutil.rmtree(here / "runs" / "study")
+    assert main([*command, "--add", "published", "--only", "*-seed-1"]) == 0
+    assert main(["report", "study"]) == 0
 
 
 def test_added_cells_stay_whatever_happens_to_the_place_they_came_from(

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tailor_rl.curation.lineage import Lineage, facts, render, same_queries, set_sha256, sha256_of
-from tailor_rl.curation.markdown import code_block, escaped
+from tailor_rl.markdown import code_block, escaped
 from tailor_rl.runs.folder import RunFolder
 from tailor_rl.tasks.registry import load_task
 from tailor_rl.train_problems import warm_start_problems
@@ -160,6 +160,30 @@ def test_text_of_others_adds_no_markup() -> None:
     for mark in "|<>[]`*#":
         assert shown.count(mark) == shown.count(f"\\{mark}")
     assert "www." not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a_b|<i>\nc", r"a\_b\|\<i\> c"),
+        (r"a\|b", r"a\\\|b"),
+        ("- first", r"\- first"),
+        ("--- rule", r"\--- rule"),
+        ("+ first", r"\+ first"),
+        ("12) first", r"12\) first"),
+        ("1.", r"1\."),
+        ("-1.5 and +2", "-1.5 and +2"),
+        ("1.5 is first", "1.5 is first"),
+        ("2026-05-01 - 3", "2026-05-01 - 3"),
+    ],
+)
+def test_text_begins_no_list_and_figures_stay_as_they_are(text: str, shown: str) -> None:
+    assert escaped(text) == shown
+
+
+def test_text_is_cut_only_where_a_limit_is_given() -> None:
+    assert escaped("x" * 600) == "x" * 497 + "..."
+    assert escaped("x" * 600, None) == "x" * 600
 
 
 def test_a_code_block_cannot_be_ended_from_within() -> None:

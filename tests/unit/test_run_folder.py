@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tailor_rl.errors import RunFolderError
-from tailor_rl.runs.environment import describe_environment, git_state
+from tailor_rl.runs.environment import describe_environment, git_state, read_environment
 from tailor_rl.runs.folder import LOCK, RunFolder, holder, read_run_config
 from tests.run_folders import python, resolved
 
@@ -100,6 +100,46 @@ def test_what_is_no_run_folder_is_refused(tmp_path: Path, folder: RunFolder) -> 
         RunFolder.resume(tmp_path, None)
     with pytest.raises(RunFolderError, match=f"did you mean {folder.path}"):
         RunFolder.resume(folder.path.with_name("aa"), None)
+
+
+def test_a_run_whose_student_changed_is_refused_until_it_is_put_back(tmp_path: Path) -> None:
+    weights = tmp_path / "student" / "model.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"old")
+    asked = resolved(tmp_path, f"student={weights.parent}")
+    RunFolder.create(tmp_path, asked, name="run").close()
+    weights.write_bytes(b"new")
+    with pytest.raises(RunFolderError) as caught:
+        RunFolder.resume(tmp_path / "run", asked)
+    assert f"begun with other content in {weights.parent}: put the old" in str(caught.value)
+    assert holder(tmp_path / "run") is None
+    weights.write_bytes(b"old")
+    RunFolder.resume(tmp_path / "run", None).close()
+
+
+def test_own_code_may_be_mended_between_sittings_and_that_is_noted(tmp_path: Path) -> None:
+    code = tmp_path / "own.py"
+    code.write_text("async def make(kit): raise ValueError\n")
+    asked = resolved(tmp_path, f"initialisation={code}:make")
+    RunFolder.create(tmp_path, asked, name="run").close()
+    code.write_text("async def make(kit): return []\n")
+    for _ in range(2):
+        RunFolder.resume(tmp_path / "run", None).close()
+    known = read_environment(tmp_path / "run")
+    assert [each.inputs[str(code)] != known.inputs[str(code)] for each in known.later] == [True]
+
+
+def test_a_run_that_does_not_say_what_it_is_made_from_goes_on(tmp_path: Path) -> None:
+    student = tmp_path / "student"
+    student.write_bytes(b"old")
+    RunFolder.create(tmp_path, resolved(tmp_path, f"student={student}"), name="run").close()
+    path = tmp_path / "run" / "environment.json"
+    known = json.loads(path.read_text())
+    path.write_text(json.dumps({key: known[key] for key in known if key != "inputs"}))
+    student.write_bytes(b"new")
+    RunFolder.resume(tmp_path / "run", None).close()
+    path.unlink()
+    RunFolder.resume(tmp_path / "run", None).close()
 
 
 HOLD = """

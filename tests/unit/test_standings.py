@@ -111,6 +111,8 @@ def test_problems_of_which_nothing_could_be_graded_have_no_figures() -> None:
 def test_a_sheet_is_safe_in_a_terminal_and_in_markdown(capsys: pytest.CaptureFixture[str]) -> None:
     sheet = Sheet("a|b", ("", "%"), (("\x1b[31mred\x1b[0m|x", "1"),), note="n")
     assert to_markdown([sheet]) == "**a\\|b**\n\n|  | % |\n|:--|--:|\n| red\\|x | 1 |\n\nn\n"
+    hostile = Sheet(r"a\|b <b> [x](http://e)", ("",), ())
+    assert to_markdown([hostile]).startswith(r"**a\\\|b \<b\> \[x\](http:/\/e)**")
     print_sheets([sheet])
     shown = capsys.readouterr().out
     assert "\x1b" not in shown and "red|x" in shown

@@ -20,7 +20,7 @@ from tailor_rl.bench.report.tables import (
 )
 from tailor_rl.bench.report.usage_tables import UsageByArm, usage_tables
 from tailor_rl.bench.wording import missing_label, setting_label
-from tailor_rl.printable import one_line
+from tailor_rl.markdown import escaped
 
 PROBLEMS = (
     "The interval over seeds and problems holds for other problems of their kind too and is never "
@@ -32,16 +32,6 @@ THRESHOLDS = (
     "with it. Where units disagree on which runs are there by then, each says its own."
 )
 
-_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>#|!~"})
-
-
-def escape_markdown(text: str) -> str:
-    r"""On one line, with nothing left that Markdown or HTML would read as markup.
-
-    Example: ``escape_markdown("a_b|<i>") == r"a\_b\|\<i\>"``.
-    """
-    return one_line(text, 400).replace("&", "&amp;").translate(_SPECIAL)
-
 
 def markdown(results: Results, usage: Mapping[str, UsageByArm] | None = None) -> str:
     """`usage`: setting -> arm."""
@@ -49,10 +39,10 @@ def markdown(results: Results, usage: Mapping[str, UsageByArm] | None = None) ->
 
 
 def _lines(results: Results, usage: Mapping[str, UsageByArm]) -> Iterator[str]:
-    yield f"# {escape_markdown(results.study)}"
+    yield f"# {escaped(results.study)}"
     yield ""
     if results.question:
-        yield from (escape_markdown(results.question), "")
+        yield from (escaped(results.question, None), "")
     yield from _bullets(results.answers)
     yield from _bullets(results.notes)
     planned = [each for each in results.comparisons if each.planned != "not planned"]
@@ -99,7 +89,7 @@ def _plan_lines(results: Results) -> Iterator[str]:
     """Example: "2026-05-01T10:00:00+00:00, the plan, with 0 cells finished: seeds 1; 2"."""
     for row in plan_rows(results):
         for key, values in row.what:
-            # One a line: what is long is cut off.
+            # One a line: a line of many sentences is read by nobody.
             yield from (f"{row.time}, {row.when}: {key} {each}" for each in _parts(values))
 
 
@@ -111,7 +101,7 @@ def _parts(values: str) -> list[str]:
 
 def _bullets(sentences: tuple[str, ...]) -> Iterator[str]:
     if sentences:
-        yield from (f"- {escape_markdown(sentence)}." for sentence in sentences)
+        yield from (f"- {escaped(sentence, None)}." for sentence in sentences)
         yield ""
 
 
@@ -123,7 +113,7 @@ def _section(title: str, tables: list[Table], *, lead: str = "") -> Iterator[str
         yield from (lead, "")
     for table in tables:
         if table.title:
-            yield from (f"**{escape_markdown(table.title)}**", "")
+            yield from (f"**{escaped(table.title)}**", "")
         yield _row([Entry(name) for name in table.head])
         yield "|" + "|".join([" --- ", *(" ---: " for _ in table.head[1:])]) + "|"
         yield from (_row(row) for row in table.rows)
@@ -131,4 +121,4 @@ def _section(title: str, tables: list[Table], *, lead: str = "") -> Iterator[str
 
 
 def _row(entries: list[Entry] | tuple[Entry, ...]) -> str:
-    return "| " + " | ".join(escape_markdown(str(entry)) for entry in entries) + " |"
+    return "| " + " | ".join(escaped(str(entry)) for entry in entries) + " |"

@@ -7,16 +7,19 @@ import re
 from tailor_rl.printable import one_line, printable
 
 _MARKUP = re.compile(r"[\\`*_\[\]<>#|!~&$@{}^=]")
+# At the start of a paragraph these begin a list, or are a rule across the page.
+_LIST_MARK = re.compile(r"\A(\d{1,9}(?=[.)])|(?=[-+]))(.)(?=[\s-]|\Z)")
 # A renderer turns bare addresses into links.
 _BARE_LINK = re.compile(r"(?i)(://|\bwww\.)")
 
 
-def escaped(text: str, limit: int = 500) -> str:
+def escaped(text: str, limit: int | None = 500) -> str:
     r"""`text` on one line of at most `limit` characters, as plain text of a paragraph or a table.
 
     Example: ``escaped("a|b <b>") == r"a\|b \<b\>"``.
     """
-    line = _MARKUP.sub(r"\\\g<0>", one_line(text, limit))
+    line = one_line(text, len(text) if limit is None else limit)
+    line = _LIST_MARK.sub(r"\1\\\2", _MARKUP.sub(r"\\\g<0>", line))
     return _BARE_LINK.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", line)
 
 
