@@ -23,7 +23,7 @@ from tailor_rl.bench.estimates import (
 )
 from tailor_rl.bench.figures import SPENT, CellFigures, Measured
 from tailor_rl.bench.findings import BandCurve, BandPoint, FinalFigure, Profile, TrainingCurve
-from tailor_rl.bench.paired import student_mean
+from tailor_rl.bench.paired import mean_over_settings
 from tailor_rl.bench.study import ALL, CURVE_FIGURES
 from tailor_rl.bench.thresholds import area_under
 from tailor_rl.seeds import derive_seed
@@ -136,13 +136,10 @@ def make_profiles(
 
 
 def mean_of(scores: Scores) -> Estimate | None:
-    """The mean over settings of their means over seeds, with Student's 95 % interval; None of
-    nothing.
+    """The mean over settings of their means over seeds, with Student's 95 % interval over seeds;
+    None of nothing.
     """
-    if not scores:
-        return None
-    values = {setting: np.array(list(runs.values())) for setting, runs in scores.items()}
-    return student_mean(values, scale=1.0).estimate
+    return mean_over_settings(scores, scale=1.0).estimate if scores else None
 
 
 def is_counted(cells: Sequence[CellFigures], unit: str) -> bool:

@@ -100,7 +100,8 @@ class TrainingCurve:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """`arm` minus `against` over common seeds.
+    """`arm` minus `against` over common seeds. `num_pairs` counts seeds, whose differences are
+    averaged over settings; of these `num_same_sign` have the sign of the mean.
 
     `p` is Student's, two-sided; `holm_p` holds for all planned p's at once. `sign_flip_p` is exact;
     `smallest_p` is the least that it could have been with so few seeds. `detectable`: the smallest
@@ -123,7 +124,7 @@ class Compared:
     holm_p: float | None
     published: tuple[float, float] | None  # the difference that a publication claims
     num_pairs: int
-    num_same_sign: int  # pairs whose difference has the sign of the mean
+    num_same_sign: int
     sign_flip_p: float | None
     smallest_p: float | None
     improvement: Estimate | None  # probability that a run of `arm` beats one of `against`
@@ -133,7 +134,9 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Trended:
-    """Whether a figure rises along `arms`: Page's test. `slope` is a place along them."""
+    """Whether a figure rises along `arms`: Page's test, a seed a row. `slope` is a place along
+    them.
+    """
 
     arms: tuple[str, ...]
     figure: str

@@ -12,7 +12,6 @@ from tailor_rl.bench.wording import (
     NONE,
     figure_label,
     p_equals,
-    pair_noun,
     plural,
     points_estimate,
     points_text,
@@ -36,7 +35,7 @@ def comparison_answer(each: Compared, tests: int) -> str:
     pair = f"{each.arm} and {each.against}"
     if each.difference is None:
         return f"{where}: nothing can be said of {pair}, which have no finished seed in common"
-    alike = f"{each.num_same_sign} of {plural(each.num_pairs, pair_noun(each))}"
+    alike = f"{each.num_same_sign} of {plural(each.num_pairs, 'seed')}"
     said = f"{points_estimate(each.difference)}, the sign of the mean on {alike}"
     p = _corrected(each)
     if p is None:
@@ -112,7 +111,7 @@ def make_claims(
         key = (asked.arm, asked.against, asked.figure, asked.setting)
         found = next(c for c in compared if (c.arm, c.against, c.figure, c.setting) == key)
         claim = asked.claim or f"{asked.arm} over {asked.against}"
-        yield _claimed(claim, found, (*differs, _runs(found.num_pairs, "pair")))
+        yield _claimed(claim, found, (*differs, _runs(sum(map(len, found.seeds.values())), "pair")))
     for trend, rising in zip(study.trends, trended, strict=True):
         if trend.claim:
             yield _trend_claimed(rising, (*differs, _runs(rising.num_rows, "row")))

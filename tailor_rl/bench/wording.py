@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tailor_rl.bench.estimates import Estimate
-from tailor_rl.bench.findings import Compared
 from tailor_rl.summary import split_label
 
 NONE = "\N{EN DASH}"  # stands where there is no figure
@@ -119,11 +118,6 @@ def seeds_named(seeds: Sequence[int]) -> str:
 
 def was(things: Sequence[object]) -> str:
     return "was" if len(things) == 1 else "were"
-
-
-def pair_noun(each: Compared) -> str:
-    """Over several settings a pair is one seed in one of them."""
-    return "seed" if len(each.seeds) == 1 else "pair"
 
 
 def sentence(text: str) -> str:

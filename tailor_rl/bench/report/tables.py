@@ -25,7 +25,6 @@ from tailor_rl.bench.wording import (
     figure_label,
     ood_label,
     p_text,
-    pair_noun,
     plural,
     points_text,
     seeds_named,
@@ -176,10 +175,10 @@ def trend_table(results: Results) -> Table:
 
 
 def seeds_alike(each: Compared) -> str:
-    """Example: "5 of 5 seeds"; over several settings a pair is of one seed in one of them."""
+    """Example: "5 of 5 seeds"; over several settings it is a seed's mean that has the sign."""
     if not each.num_pairs:
         return NONE
-    return f"{each.num_same_sign} of {plural(each.num_pairs, pair_noun(each))}"
+    return f"{each.num_same_sign} of {plural(each.num_pairs, 'seed')}"
 
 
 def _at_least(p: float | None) -> str:
