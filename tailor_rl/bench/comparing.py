@@ -16,7 +16,7 @@ from tailor_rl.bench.arm_figures import Scores, figure_names, mean_of, scores_of
 from tailor_rl.bench.by_problem import over_problems
 from tailor_rl.bench.findings import Compared, Planned, Trended
 from tailor_rl.bench.paired import compare, holm, page_trend
-from tailor_rl.bench.plan import foreseen, is_late
+from tailor_rl.bench.plan import foreseen, is_late, known_then
 from tailor_rl.bench.study import ALL, Comparison, Study, Trend
 from tailor_rl.bench.verdicts import comparison_answer, trend_answer
 from tailor_rl.seeds import derive_seed
@@ -27,9 +27,9 @@ LOOKED_AT = ("rl test pass@1", "rl ood pass@1", "auc")
 
 @dataclass(frozen=True, slots=True)
 class Promises:
-    """What was written down before any run. Entries are as in plan.json: each adds to those before
-    it, and one that was written when cells had finished (in this study or, for runs that are
-    reused, in another) was not planned.
+    """What was written down before any run had figures. Entries are as in plan.json: each adds to
+    those before it, and one that was written when a cell had some (in this study or, for runs that
+    are reused, in another) was not planned.
     """
 
     entries: Sequence[Mapping[str, Any]]
@@ -42,15 +42,15 @@ class Promises:
             return "not planned"
         return "planned" if value in self.of(key) else "added"
 
-    def late_recipes(self) -> dict[str, int]:
-        """Recipe -> how many cells had finished when it was changed."""
+    def late_recipes(self) -> dict[str, str]:
+        """Recipe -> how many cells were known when it was changed: "3 cells begun, 1 finished"."""
         before: dict[str, str] = {}
-        late = {}
+        late: dict[str, str] = {}
         for i, entry in enumerate(self.entries):
             recipes = entry.get("recipes", {})
             for name, key in recipes.items():
                 if before.get(name, key) != key and is_late(entry, first=i == 0):
-                    late[name] = int(entry.get("finished", 0))
+                    late[name] = known_then(entry)
             before |= recipes
         return late
 

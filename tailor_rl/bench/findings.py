@@ -13,8 +13,8 @@ from typing import Any, Literal
 from tailor_rl.bench.estimates import Estimate
 
 Planned = Literal["planned", "added", "not planned"]
-# "planned": in the plan that was written before any run; "added": written down after runs had
-# begun; "not planned": nobody asked before the figures were there.
+# "planned": written down before any run had a figure, be it the student's own; "added": written
+# down later; "not planned": nobody asked before the figures were there.
 
 
 @dataclass(frozen=True, slots=True)

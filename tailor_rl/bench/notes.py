@@ -61,8 +61,8 @@ def make_notes(
 
 
 def _late_recipes(promises: Promises) -> Iterator[str]:
-    for name, finished in promises.late_recipes().items():
-        yield f"The recipe of {name} was changed when {plural(finished, 'cell')} had finished"
+    for name, known in promises.late_recipes().items():
+        yield f"The recipe of {name} was changed with {known}"
 
 
 def _what_is_missing(cells: Sequence[CellFigures], missing: Sequence[Missing]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What was planned before the runs, and what was added when some of them were known.
+"""What was planned before any run had figures, and what was added when some of them were known.
 
 plan.json is a list: its first entry is the plan, and later ones say what came when. A study may
 only grow. Recipes are in it as hashes: that one was changed when results of others were known is
@@ -21,9 +21,10 @@ PLAN = "plan.json"
 _NAMED = ("arms", "tasks", "students", "algorithms")
 _LISTED = ("seeds", "comparisons", "trends", "thresholds")
 
-# "time", "finished" (cells when it was written), the keys above, "recipes": hashes of those that
-# are new or changed, by cell without its seed, and "unforeseen": what was planned here and not in
-# a place whose cells were added, so that it may have been chosen by their figures.
+# "time", "begun" and "finished" (cells that had any figure when it was written, and all of them;
+# older entries lack "begun"), the keys above, "recipes": hashes of those that are new or changed,
+# by cell without its seed, and "unforeseen": what was planned here and not in a place whose cells
+# were added, so that it may have been chosen by their figures.
 Entry = Mapping[str, Any]
 
 
@@ -53,8 +54,8 @@ def known_promises(entries: Sequence[Entry]) -> dict[str, list[Any]]:
 
 
 def foreseen(entries: Sequence[Entry]) -> dict[str, list[Any]]:
-    """What was written down before any run; of a later entry that does not say how many cells had
-    finished by then it cannot be told.
+    """What was written down before any run had figures; of a later entry that does not say how many
+    cells had some it cannot be told.
     """
     early = [entry for i, entry in enumerate(entries) if not is_late(entry, first=i == 0)]
     return {
@@ -64,12 +65,25 @@ def foreseen(entries: Sequence[Entry]) -> dict[str, list[Any]]:
 
 
 def is_late(entry: Entry, *, first: bool) -> bool:
-    """Whether cells had finished when it was written."""
-    return bool(entry.get("finished", 0 if first else 1))
+    """Whether figures were known when it was written: a cell has them long before it is finished.
+    Older entries say no more than how many cells had finished.
+    """
+    return bool(entry.get("begun", entry.get("finished", 0 if first else 1)))
+
+
+def known_then(entry: Entry) -> str:
+    """Example: "3 cells begun, 1 finished"; "" where an entry does not say."""
+    if "finished" not in entry:
+        return ""
+    finished = int(entry["finished"])
+    if "begun" not in entry:
+        return f"{finished} cell{'' if finished == 1 else 's'} finished"
+    begun = int(entry["begun"])
+    return f"{begun} cell{'' if begun == 1 else 's'} begun, {finished} finished"
 
 
 def unforeseen(study: Study, entries: Sequence[Entry]) -> dict[str, list[Any]]:
-    """What a study promises and such a plan did not before any run."""
+    """What a study promises and such a plan did not before any run had figures."""
     known = foreseen(entries)
     asked = {key: values for key, values in promises(study).items() if key in _LISTED}
     left = {key: [each for each in asked[key] if each not in known[key]] for key in asked}
@@ -91,6 +105,7 @@ def extend_plan(
     study: Study,
     recipes: Mapping[str, str],
     *,
+    begun: int,
     finished: int,
     elsewhere: Mapping[str, Sequence[Any]] | None = None,
 ) -> list[Entry]:
@@ -99,7 +114,8 @@ def extend_plan(
     Args:
         folder: the study's, for the message.
         recipes: a hash for every cell of the grid without its seed.
-        finished: how many cells are known by now.
+        begun: of how many cells there are figures by now, be it the student's alone.
+        finished: of how many there are all.
         elsewhere: what was unforeseen in places whose cells are among them (`unforeseen`).
 
     Raises RunFolderError where something that was planned is gone: a comparison that is left out
@@ -132,7 +148,7 @@ def extend_plan(
     if not added:
         return list(entries)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return [*entries, {"time": now, "finished": finished, **added}]
+    return [*entries, {"time": now, "begun": begun, "finished": finished, **added}]
 
 
 def write_plan(folder: Path, entries: Sequence[Entry]) -> None:

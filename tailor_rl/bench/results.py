@@ -62,8 +62,8 @@ def make_results(
     """All figures of a study, from whatever cells have finished.
 
     Args:
-        plan: entries as in plan.json; the first, and those from before any cell had finished, are
-            the plan, and later ones are additions.
+        plan: entries as in plan.json; those from before any cell had figures are the plan, and
+            later ones are additions.
         planned_cells: the whole grid, of which those without figures are listed as missing.
         failed: why a cell has no figures, where that is known.
         differs: in what these runs differ from those of the publications, for the table of claims.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tailor_rl.bench.cells import Cell
-from tailor_rl.bench.elsewhere import Elsewhere, find_elsewhere
+from tailor_rl.bench.elsewhere import find_elsewhere
 from tailor_rl.bench.folder import StudyFolder, is_finished, runs_of
 from tailor_rl.bench.parts import recipe_key
 from tailor_rl.bench.plan import extend_plan, write_plan
@@ -26,6 +26,7 @@ from tailor_rl.bench.version import (
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.runs.environment import describe_environment
 from tailor_rl.runs.inputs import hash_inputs, named_inputs
+from tailor_rl.summary import read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,15 @@ def begin(
     now = with_files(version_now(), families.values()) if unfinished else None
     check_same_version(folder.runs(), elsewhere.versions, mixed=mixed_versions, now=now)
     donors = [run for other in reuse for run in runs_of(other)]
+    made = made_parts(donors)
+    taken = sum(is_made(cell.config, made) for cell in unfinished)
     plan = extend_plan(
         folder.path,
         elsewhere.plan,
         study,
         recipes,
-        finished=_num_finished(folder, elsewhere, unfinished, donors),
+        begun=len(elsewhere.versions) + sum(map(has_figures, folder.runs())) + taken,
+        finished=len(elsewhere.versions) + sum(map(is_finished, folder.runs())) + taken,
         elsewhere=elsewhere.unforeseen(study),
     )
     elsewhere.keep()
@@ -87,13 +91,10 @@ def begin(
     return Sitting(now or {}, left, tuple(families.values()), tuple(_usable(donors, now)))
 
 
-def _num_finished(
-    folder: StudyFolder, elsewhere: Elsewhere, unfinished: Sequence[Cell], donors: Sequence[Path]
-) -> int:
-    """Cells whose figures are known, those that will be taken whole from donors among them."""
-    made = made_parts(donors)
-    taken = sum(is_made(cell.config, made) for cell in unfinished)
-    return len(elsewhere.versions) + sum(map(is_finished, folder.runs())) + taken
+def has_figures(run: Path) -> bool:
+    """Whether anything was measured in it, be it the student before it learnt."""
+    path = run / "evaluations.jsonl"
+    return path.is_file() and bool(read_rows(path))
 
 
 def version_now() -> Version:

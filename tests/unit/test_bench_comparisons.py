@@ -85,15 +85,15 @@ def test_what_came_after_runs_had_begun_is_not_planned() -> None:
     first = dict(example_plan(study)[0])
     plan = [
         first | {"seeds": [1, 2, 3], "comparisons": first["comparisons"][:1], "thresholds": [0.4]},
-        {"time": "later", "finished": 0, "comparisons": first["comparisons"][1:2]},
-        {"time": "last", "finished": 7, "seeds": [4, 5], "thresholds": [0.5],
+        {"time": "later", "begun": 0, "finished": 0, "comparisons": first["comparisons"][1:2]},
+        {"time": "last", "begun": 1, "finished": 0, "seeds": [4, 5], "thresholds": [0.5],
          "comparisons": first["comparisons"][2:]},
     ]  # fmt: skip
     figures = ("rl test pass@1", "rl ood pass@1")
     cells = [only(each, *figures, curve=True) for each in example_cells(study)]
     results = results_of(study, cells, plan)
     named = [c for c in results.comparisons if c.planned != "not planned"]
-    # Before any cell had finished, nothing can have been seen.
+    # A cell that has begun has figures to look at, though it is not finished.
     assert [c.planned for c in named] == ["planned", "planned", "added"]
     assert named[2].holm_p is None
     assert all(c.added_seeds == (4, 5) for c in named)

@@ -9,6 +9,7 @@ import pytest
 
 from tailor_rl.bench.cells import Cell, make_cells
 from tailor_rl.bench.folder import StudyFolder
+from tailor_rl.bench.plan import read_plan
 from tailor_rl.bench.starting import Sitting, begin
 from tailor_rl.bench.study import read_study
 from tailor_rl.config.load import Provenance
@@ -41,6 +42,14 @@ def start(
         )
 
 
+def ask_for(here: Path, figure: str) -> None:
+    """One more comparison."""
+    with (here / "study.toml").open("a") as file:
+        file.write(
+            f'[[comparisons]]\narm = "tailor"\nagainst = "rule_based"\nfigure = "{figure}"\n'
+        )
+
+
 def make_run(here: Path, cell_name: str, study: str = "study") -> Path:
     """A cell's run folder, as it is before anything is done in it."""
     cell = next(cell for cell in cells_of(here) if cell.name == cell_name)
@@ -53,6 +62,22 @@ def test_one_recipe_of_each_family_is_left_to_run(here: Path) -> None:
     sitting = start(here)
     assert [cell.name for cell in sitting.cells] == CELLS
     assert [recipe.initialisation for recipe in sitting.recipes] == ["tailor", "rule_based"]
+
+
+def test_what_is_asked_when_a_cell_has_begun_is_not_planned(here: Path) -> None:
+    """An unfinished run already holds the figures of the stages that it has behind it."""
+    start(here)
+    run = make_run(here, "tailor-seed-1")
+    ask_for(here, "gain test pass@1")
+    start(here)
+    (run / "evaluations.jsonl").write_text('{"stage": "sft"}\n')
+    ask_for(here, "sft test pass@1")
+    start(here)
+    assert [(entry["begun"], entry["finished"]) for entry in read_plan(run.parents[1])] == [
+        (0, 0),
+        (0, 0),
+        (1, 0),
+    ]
 
 
 def test_a_student_that_changed_between_sittings_is_refused_before_anything_runs(

@@ -14,6 +14,7 @@ from tailor_rl.bench.arm_figures import STAGES
 from tailor_rl.bench.estimates import Estimate
 from tailor_rl.bench.figures import SPENT
 from tailor_rl.bench.findings import Compared, Cost, FinalFigure, Results, ThresholdTime
+from tailor_rl.bench.plan import known_then
 from tailor_rl.bench.wording import (
     CURVE_FIGURES,
     FACTS,
@@ -295,7 +296,7 @@ def claims_table(results: Results) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """An entry of the plan: when, how many cells had finished by then, and what it holds."""
+    """An entry of the plan: when, how many cells were known by then, and what it holds."""
 
     time: str
     when: str
@@ -305,10 +306,9 @@ class PlanRow:
 def plan_rows(results: Results) -> tuple[PlanRow, ...]:
     rows = []
     for i, entry in enumerate(results.plan):
-        finished = entry.get("finished")
         when = "the plan" if i == 0 else "added"
-        if finished is not None:
-            when += f", with {plural(int(finished), 'cell')} finished"
+        if known := known_then(entry):
+            when += f", with {known}"
         what = [
             (key, "; ".join(_promise(value) for value in values))
             for key, values in entry.items()
