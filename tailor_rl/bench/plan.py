@@ -7,7 +7,7 @@ allowed, and can be seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ _LISTED = ("seeds", "comparisons", "trends", "thresholds")
 # "time", "begun" and "finished" (cells that had any figure when it was written, and all of them;
 # older entries lack "begun"), the keys above, "recipes": hashes of those that are new or changed,
 # by cell without its seed, and "unforeseen": what was planned here and not in a place whose cells
-# were added, so that it may have been chosen by their figures.
+# were added or in a study whose cells are reused, so that it may have been chosen by their figures.
 Entry = Mapping[str, Any]
 
 
@@ -82,11 +82,14 @@ def known_then(entry: Entry) -> str:
     return f"{begun} cell{'' if begun == 1 else 's'} begun, {finished} finished"
 
 
-def unforeseen(study: Study, entries: Sequence[Entry]) -> dict[str, list[Any]]:
-    """What a study promises and such a plan did not before any run had figures."""
-    known = foreseen(entries)
+def unforeseen(study: Study, plans: Iterable[Sequence[Entry]]) -> dict[str, list[Any]]:
+    """What a study promises and not every one of these plans did before any run had figures."""
+    known = [foreseen(entries) for entries in plans]
     asked = {key: values for key, values in promises(study).items() if key in _LISTED}
-    left = {key: [each for each in asked[key] if each not in known[key]] for key in asked}
+    left = {
+        key: [each for each in values if any(each not in plan[key] for plan in known)]
+        for key, values in asked.items()
+    }
     return {key: values for key, values in left.items() if values}
 
 
@@ -116,7 +119,7 @@ def extend_plan(
         recipes: a hash for every cell of the grid without its seed.
         begun: of how many cells there are figures by now, be it the student's alone.
         finished: of how many there are all.
-        elsewhere: what was unforeseen in places whose cells are among them (`unforeseen`).
+        elsewhere: what was unforeseen where some of them were made (`unforeseen`).
 
     Raises RunFolderError where something that was planned is gone: a comparison that is left out
     after its runs were seen is a comparison that came out wrong.

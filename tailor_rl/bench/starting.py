@@ -12,7 +12,7 @@ from tailor_rl.bench.cells import Cell
 from tailor_rl.bench.elsewhere import find_elsewhere
 from tailor_rl.bench.folder import StudyFolder, is_finished, runs_of
 from tailor_rl.bench.parts import recipe_key
-from tailor_rl.bench.plan import extend_plan, write_plan
+from tailor_rl.bench.plan import extend_plan, read_plan, unforeseen, write_plan
 from tailor_rl.bench.sharing import is_made, made_parts
 from tailor_rl.bench.study import Study
 from tailor_rl.bench.version import (
@@ -68,27 +68,39 @@ def begin(
     folder.check(cells)
     recipes = {cell.family: recipe_key(cell.config) for cell in cells}
     elsewhere = find_elsewhere(folder.path, study, recipes, add)
+    finished = {*elsewhere.versions, *(run.name for run in folder.runs() if is_finished(run))}
     left = tuple(cell for cell in chosen if cell.name not in elsewhere.versions)
-    unfinished = [cell for cell in left if not folder.finished(cell)]
     # One of each family: a seed needs no more room than another, and no other files.
-    families = {cell.family: cell.config for cell in unfinished}
-    now = with_files(version_now(), families.values()) if unfinished else None
+    families = {cell.family: cell.config for cell in left if cell.name not in finished}
+    now = with_files(version_now(), families.values()) if families else None
     check_same_version(folder.runs(), elsewhere.versions, mixed=mixed_versions, now=now)
     donors = [run for other in reuse for run in runs_of(other)]
-    made = made_parts(donors)
-    taken = sum(is_made(cell.config, made) for cell in unfinished)
+    reused = _reused(reuse, [cell for cell in cells if cell.name not in finished])
+    taken = {cell for some in reused.values() for cell in some}
     plan = extend_plan(
         folder.path,
         elsewhere.plan,
         study,
         recipes,
-        begun=len(elsewhere.versions) + sum(map(has_figures, folder.runs())) + taken,
-        finished=len(elsewhere.versions) + sum(map(is_finished, folder.runs())) + taken,
-        elsewhere=elsewhere.unforeseen(study),
+        begun=len(finished | taken | {run.name for run in folder.runs() if has_figures(run)}),
+        finished=len(finished | taken),
+        elsewhere=unforeseen(study, [*elsewhere.plans, *map(read_plan, reused)]),
     )
     elsewhere.keep()
     write_plan(folder.path, plan)
     return Sitting(now or {}, left, tuple(families.values()), tuple(_usable(donors, now)))
+
+
+def _reused(reuse: Sequence[Path], unfinished: Sequence[Cell]) -> dict[Path, set[str]]:
+    """Study -> which of these cells it has finished, chosen to be run now or not: their figures are
+    known. Studies without any are left out.
+    """
+    made = {other: made_parts(runs_of(other)) for other in reuse}
+    found = {
+        other: {cell.name for cell in unfinished if is_made(cell.config, parts)}
+        for other, parts in made.items()
+    }
+    return {other: cells for other, cells in found.items() if cells}
 
 
 def has_figures(run: Path) -> bool:

@@ -81,7 +81,7 @@ def test_what_an_added_place_had_not_planned_is_no_plan_here(tmp_path: Path) -> 
     theirs = extend_plan(tmp_path, [], study(comparisons=[old]), RECIPES, begun=0, finished=0)
     asked = study(comparisons=[old, new])
     ours = extend_plan(tmp_path, [], asked, RECIPES, begun=0, finished=0)  # before any run here
-    missing = unforeseen(asked, theirs)
+    missing = unforeseen(asked, [theirs])
     assert [each["against"] for each in missing["comparisons"]] == ["c"]
     plan = extend_plan(tmp_path, ours, asked, RECIPES, **known, elsewhere=missing)
     assert plan[1]["unforeseen"] == missing

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from tailor_rl.bench.cells import Cell, make_cells
+from tailor_rl.bench.comparing import Promises
 from tailor_rl.bench.folder import StudyFolder
 from tailor_rl.bench.plan import read_plan
 from tailor_rl.bench.starting import Sitting, begin
 from tailor_rl.bench.study import read_study
 from tailor_rl.config.load import Provenance
 from tailor_rl.errors import RunFolderError
+from tailor_rl.runs.files import write_json
 from tests.bench_command import CELLS, begin_study
 
 
@@ -58,6 +60,10 @@ def make_run(here: Path, cell_name: str, study: str = "study") -> Path:
         return folder.cell(cell_name)
 
 
+def finish(run: Path) -> None:
+    write_json(run / "stages.json", {"evaluate_rl": {"finished": "now"}})
+
+
 def test_one_recipe_of_each_family_is_left_to_run(here: Path) -> None:
     sitting = start(here)
     assert [cell.name for cell in sitting.cells] == CELLS
@@ -78,6 +84,32 @@ def test_what_is_asked_when_a_cell_has_begun_is_not_planned(here: Path) -> None:
         (0, 0),
         (1, 0),
     ]
+
+
+def test_what_a_reused_study_had_not_planned_is_no_plan_here(here: Path) -> None:
+    start(here, "first")
+    finish(make_run(here, "tailor-seed-1", "first"))
+    ask_for(here, "gain test pass@1")
+    start(here, "second")  # before any run here: a plan, so far
+    # The cell that is reused is none of those that are run now.
+    start(here, "second", only=["rule_based-seed-2"], reuse=[here / "runs" / "first"])
+    plan = read_plan(here / "runs" / "second")
+    assert [(entry["begun"], entry["finished"]) for entry in plan] == [(0, 0), (1, 1)]
+    assert [each["figure"] for each in plan[1]["unforeseen"]["comparisons"]] == ["gain test pass@1"]
+    study = read_study(here / "study.toml")
+    promises = Promises(plan)
+    assert [
+        promises.status("comparisons", each.model_dump(mode="json")) for each in study.comparisons
+    ] == ["planned", "added"]
+
+
+def test_a_study_that_gives_parts_of_cells_alone_takes_nothing_off_the_plan(here: Path) -> None:
+    start(here, "first")
+    make_run(here, "tailor-seed-1", "first")
+    ask_for(here, "gain test pass@1")
+    start(here, "second", reuse=[here / "runs" / "first"])
+    (entry,) = read_plan(here / "runs" / "second")
+    assert (entry["begun"], "unforeseen" in entry) == (0, False)
 
 
 def test_a_student_that_changed_between_sittings_is_refused_before_anything_runs(
