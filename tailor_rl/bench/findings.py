@@ -7,7 +7,7 @@ how anything is estimated or shown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tailor_rl.bench.estimates import Estimate
@@ -116,20 +116,21 @@ class Compared:
     setting: str
     planned: Planned
     seeds: Mapping[str, tuple[int, ...]]  # setting -> common seeds
-    left_out: Mapping[str, tuple[int, ...]]
     added_seeds: tuple[int, ...]  # of those, the ones added after runs had begun
-    difference: Estimate | None
-    over_problems: Estimate | None
-    p: float | None
-    holm_p: float | None
+    added_settings: tuple[str, ...]  # likewise
     published: tuple[float, float] | None  # the difference that a publication claims
-    num_pairs: int
-    num_same_sign: int
-    sign_flip_p: float | None
-    smallest_p: float | None
-    improvement: Estimate | None  # probability that a run of `arm` beats one of `against`
-    detectable: float | None
-    answer: str  # one sentence, without full stop
+    left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    difference: Estimate | None = None
+    over_problems: Estimate | None = None
+    p: float | None = None
+    holm_p: float | None = None
+    num_pairs: int = 0
+    num_same_sign: int = 0
+    sign_flip_p: float | None = None
+    smallest_p: float | None = None
+    improvement: Estimate | None = None  # probability that a run of `arm` beats one of `against`
+    detectable: float | None = None
+    answer: str = ""  # one sentence, without full stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +144,14 @@ class Trended:
     setting: str
     planned: Planned
     claim: str
+    added_seeds: tuple[int, ...]
+    added_settings: tuple[str, ...]
     means: tuple[Estimate | None, ...]  # one an arm
-    num_rows: int
-    slope: Estimate | None
-    p: float | None
-    holm_p: float | None
-    answer: str
+    num_rows: int = 0
+    slope: Estimate | None = None
+    p: float | None = None
+    holm_p: float | None = None
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

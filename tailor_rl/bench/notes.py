@@ -10,7 +10,7 @@ from tailor_rl.bench.comparing import Promises
 from tailor_rl.bench.figures import CellFigures
 from tailor_rl.bench.findings import BandCurve, Compared, Missing, ThresholdTime
 from tailor_rl.bench.study import ALL, Study
-from tailor_rl.bench.wording import UNITS, listed, plural, seeds_named
+from tailor_rl.bench.wording import UNITS, listed, plural, seeds_named, settings_named
 
 
 def make_notes(
@@ -146,5 +146,8 @@ def _unequal_runs(
     later = sorted({seed for each in compared for seed in each.added_seeds})
     if later:
         yield f"Runs of {seeds_named(later)} were added after others had been seen"
+    added = sorted({setting for each in compared for setting in each.added_settings})
+    if added:
+        yield f"Runs of {settings_named(added)} were added after others had been seen"
     if len({cell.commit for cell in cells}) > 1:
         yield "The runs are of several commits"

@@ -18,7 +18,8 @@ from tailor_rl.runs.files import explaining_disk_errors, read_json, write_json
 
 PLAN = "plan.json"
 # Keys of a study that are promises, each a list in plan.json.
-_NAMED = ("arms", "tasks", "students", "algorithms")
+_PLACED = ("tasks", "students", "algorithms")  # what settings are made of
+_NAMED = ("arms", *_PLACED)
 _LISTED = ("seeds", "comparisons", "trends", "thresholds")
 
 # "time", "begun" and "finished" (cells that had any figure when it was written, and all of them;
@@ -57,11 +58,19 @@ def foreseen(entries: Sequence[Entry]) -> dict[str, list[Any]]:
     """What was written down before any run had figures; of a later entry that does not say how many
     cells had some it cannot be told.
     """
-    early = [entry for i, entry in enumerate(entries) if not is_late(entry, first=i == 0)]
     return {
         key: [value for value in values if value not in _called_unforeseen(entries, key)]
-        for key, values in known_promises(early).items()
+        for key, values in known_promises(_early(entries)).items()
     }
+
+
+def foreseen_cells(entries: Sequence[Entry]) -> set[str]:
+    """Cells without their seeds that were planned as early; older plans name none."""
+    return set(known_recipes(_early(entries)))
+
+
+def _early(entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for i, entry in enumerate(entries) if not is_late(entry, first=i == 0)]
 
 
 def is_late(entry: Entry, *, first: bool) -> bool:
@@ -85,7 +94,8 @@ def known_then(entry: Entry) -> str:
 def unforeseen(study: Study, plans: Iterable[Sequence[Entry]]) -> dict[str, list[Any]]:
     """What a study promises and not every one of these plans did before any run had figures."""
     known = [foreseen(entries) for entries in plans]
-    asked = {key: values for key, values in promises(study).items() if key in _LISTED}
+    keys = (*_PLACED, *_LISTED)
+    asked = {key: values for key, values in promises(study).items() if key in keys}
     left = {
         key: [each for each in values if any(each not in plan[key] for plan in known)]
         for key, values in asked.items()
@@ -131,6 +141,12 @@ def extend_plan(
             raise RunFolderError(
                 f"{folder} was planned with {key} {_shown(gone[0])}, which the study no longer has:"
                 " put it back (a study may only grow), or begin another with --name"
+            )
+    for cells in known_recipes(entries):
+        if cells not in recipes:
+            raise RunFolderError(
+                f"{folder} was planned with the cells {cells}, which the study no longer has: put "
+                "back what made them (a study may only grow), or begin another with --name"
             )
     added: dict[str, Any] = {
         key: new

@@ -17,6 +17,7 @@ from tailor_rl.bench.wording import (
     points_text,
     seeds_named,
     sentence,
+    settings_named,
     was,
 )
 
@@ -41,7 +42,7 @@ def comparison_answer(each: Compared, tests: int) -> str:
     if p is None:
         return f"{where}: {each.arm} minus {each.against} is {said}; nothing to test it by"
     how = _how(each.holm_p, tests)
-    said = f"{said}, {p_equals(p)} {how}{_remarks(each)}"
+    said = f"{said}, {p_equals(p)} {how}{_remarks(each)}{_left_out(each)}"
     if p >= LEVEL:
         missed = "" if each.detectable is None else _could_miss(each.detectable)
         return f"{where}: {pair} are not told apart: {said}{missed}"
@@ -69,13 +70,21 @@ def _could_miss(detectable: float) -> str:
     return f"; a true difference below {least} is missed by such runs 1 time in 5 or more often"
 
 
-def _remarks(each: Compared) -> str:
+def _remarks(each: Compared | Trended) -> str:
     parts = []
     if each.planned != "planned":
         parts.append("not planned" if each.planned == "not planned" else "asked after runs began")
     if each.added_seeds:
         seeds = each.added_seeds
         parts.append(f"{seeds_named(seeds)} {was(seeds)} added after runs began")
+    if each.added_settings:
+        added = each.added_settings
+        parts.append(f"{settings_named(added)} {was(added)} added after runs began")
+    return "".join(f"; {part}" for part in parts)
+
+
+def _left_out(each: Compared) -> str:
+    parts = []
     for setting, seeds in each.left_out.items():
         where = "" if setting == ALL else f" in {setting}"
         parts.append(
@@ -96,7 +105,7 @@ def trend_answer(each: Trended, tests: int) -> str:
     how = _how(each.holm_p, tests)
     rows = f"Page's test over {plural(each.num_rows, 'row')}, {p_equals(p)} {how}"
     verdict = "it rises" if p < LEVEL else "no rise is shown"
-    return f"{along}: {verdict}: {rise}, {rows}"
+    return f"{along}: {verdict}: {rise}, {rows}{_remarks(each)}"
 
 
 def make_claims(

@@ -116,6 +116,11 @@ def seeds_named(seeds: Sequence[int]) -> str:
     return f"{'seed' if len(seeds) == 1 else 'seeds'} {listed([str(seed) for seed in seeds])}"
 
 
+def settings_named(settings: Sequence[str]) -> str:
+    """Example: "settings dapo and grpo"."""
+    return f"{'setting' if len(settings) == 1 else 'settings'} {listed(settings)}"
+
+
 def was(things: Sequence[object]) -> str:
     return "was" if len(things) == 1 else "were"
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 
 import pytest
 
 from tailor_rl.bench.findings import Compared, Results, Trended
+from tailor_rl.bench.report.markdown import markdown
+from tailor_rl.bench.study import Study
 from tailor_rl.bench.verdicts import comparison_answer, make_claims
 from tests.bench_examples import (
     cells_with,
@@ -99,6 +102,48 @@ def test_what_came_after_runs_had_begun_is_not_planned() -> None:
     assert all(c.added_seeds == (4, 5) for c in named)
     assert {t.threshold: t.planned for t in results.thresholds} == {0.4: "planned", 0.5: "added"}
     assert any("seeds 4 and 5" in note for note in results.notes)
+
+
+def with_later(
+    study: Study, first: Mapping[str, object], later: Mapping[str, object]
+) -> list[Mapping[str, object]]:
+    """A plan whose first entry says `first` and whose second, when runs were known, `later`."""
+    return [{**example_plan(study)[0], **first}, {"time": "later", "begun": 3, **later}]
+
+
+@pytest.mark.parametrize("how", ["a level of an axis", "cells that were skipped"])
+def test_a_setting_that_came_after_runs_had_begun_is_said_to(how: str) -> None:
+    study = example_study(num_arms=4, num_seeds=3)
+    cells = [only(each, "rl test pass@1") for each in example_cells(study)]
+    knights = {f"knights-{arm}": "1" for arm in study.arms}
+    igsm = {f"igsm-{arm}": "2" for arm in study.arms}
+    plan = with_later(study, {"tasks": ["knights"]}, {"tasks": ["igsm"]})
+    if how == "cells that were skipped":
+        plan = with_later(study, {"recipes": knights}, {"recipes": igsm})
+    results = results_of(study, cells, plan)
+    for each in (compared(results), results.trends[0]):
+        assert (each.planned, each.added_settings) == ("planned", ("igsm",))
+        assert "; setting igsm was added after runs began" in each.answer
+    assert "Runs of setting igsm were added after others had been seen" in results.notes
+    assert "planned setting igsm added later" in markdown(results)
+    for entries in (example_plan(study), with_later(study, {"recipes": knights | igsm}, {})):
+        assert compared(results_of(study, cells, entries)).added_settings == ()
+
+
+def test_an_arm_that_came_later_is_no_setting_that_did() -> None:
+    study = example_study(num_arms=2, num_seeds=2)
+    cells = [only(each, "rl test pass@1") for each in example_cells(study)]
+    recipes = {f"{s}-{arm}": "1" for s in study.tasks for arm in study.arms}
+    first = {name: key for name, key in recipes.items() if "tailor" not in name}
+    plan = with_later(study, {"recipes": first}, {"recipes": recipes})
+    assert compared(results_of(study, cells, plan)).added_settings == ()
+
+
+def test_seeds_of_a_trend_that_came_later_are_said_to() -> None:
+    study = four_arms()
+    cells = [only(each, "rl test pass@1") for each in example_cells(study)]
+    plan = with_later(study, {"seeds": [1, 2]}, {"seeds": [3]})
+    assert "; seed 3 was added after runs began" in results_of(study, cells, plan).trends[0].answer
 
 
 def test_without_a_plan_nothing_is_called_planned() -> None:

@@ -67,6 +67,13 @@ def test_what_was_planned_cannot_be_left_out(
         extend(tmp_path, study(**{**planned, **gone}), RECIPES, finished=0)
 
 
+def test_cells_that_were_planned_cannot_be_skipped_later(tmp_path: Path) -> None:
+    extend(tmp_path, study(), RECIPES, finished=0)
+    fewer = {name: key for name, key in RECIPES.items() if name != "b"}
+    with pytest.raises(RunFolderError, match="planned with the cells b, which the study no longer"):
+        extend(tmp_path, study(), fewer, finished=0)
+
+
 def test_a_recipe_that_is_changed_when_others_are_known_can_be_seen(tmp_path: Path) -> None:
     extend(tmp_path, study(), RECIPES, finished=0)
     extend(tmp_path, study(), {**RECIPES, "b": "4"}, finished=0)
@@ -115,6 +122,15 @@ def test_entries_of_older_versions_go_by_cells_that_had_finished() -> None:
     ]
     assert foreseen(entries)["seeds"] == [1, 2]
     assert list(map(known_then, entries)) == ["", "0 cells finished", "1 cell finished", ""]
+
+
+def test_a_setting_that_an_added_place_had_not_planned_is_no_plan_here(tmp_path: Path) -> None:
+    one, two = (study(tasks={name: {} for name in names}) for names in (("x",), ("x", "y")))
+    theirs = extend_plan(tmp_path, [], one, RECIPES, begun=0, finished=0)
+    ours = extend_plan(tmp_path, [], two, RECIPES, begun=0, finished=0)
+    missing = unforeseen(two, [theirs])
+    plan = extend_plan(tmp_path, ours, two, RECIPES, begun=1, finished=1, elsewhere=missing)
+    assert foreseen(plan)["tasks"] == ["x"]
 
 
 @pytest.mark.parametrize(

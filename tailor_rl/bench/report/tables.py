@@ -13,7 +13,7 @@ from tailor_rl.bench.accounts import fact_text
 from tailor_rl.bench.arm_figures import STAGES
 from tailor_rl.bench.estimates import Estimate
 from tailor_rl.bench.figures import SPENT
-from tailor_rl.bench.findings import Compared, Cost, FinalFigure, Results, ThresholdTime
+from tailor_rl.bench.findings import Compared, Cost, FinalFigure, Results, ThresholdTime, Trended
 from tailor_rl.bench.plan import known_then
 from tailor_rl.bench.wording import (
     CURVE_FIGURES,
@@ -30,6 +30,7 @@ from tailor_rl.bench.wording import (
     points_text,
     seeds_named,
     setting_label,
+    settings_named,
     share_text,
 )
 from tailor_rl.bench.wording import (
@@ -169,7 +170,7 @@ def trend_table(results: Results) -> Table:
                 points_entry(each.slope),
                 Entry(p_text(each.p)),
                 Entry(p_text(each.holm_p)),
-                Entry(each.planned),
+                Entry(each.planned, _added(each)),
             )
         )
     return Table("", head, tuple(rows))
@@ -186,8 +187,10 @@ def _at_least(p: float | None) -> str:
     return "" if p is None else f"(least possible {p_text(p)})"
 
 
-def _added(each: Compared) -> str:
-    return f"{seeds_named(each.added_seeds)} added later" if each.added_seeds else ""
+def _added(each: Compared | Trended) -> str:
+    seeds = [seeds_named(each.added_seeds)] if each.added_seeds else []
+    settings = [settings_named(each.added_settings)] if each.added_settings else []
+    return f"{', '.join([*seeds, *settings])} added later" if seeds or settings else ""
 
 
 def threshold_tables(results: Results) -> Iterator[Table]:
