@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from tailor_rl.bench.accounts import Cells
+from tailor_rl.bench.accounts import Cells, group_cells
 from tailor_rl.bench.estimates import (
     Band,
     Estimate,
@@ -37,8 +37,8 @@ Scores = Mapping[str, Mapping[int, float]]  # setting -> seed -> figure
 
 
 def with_areas(cells: Sequence[CellFigures]) -> list[CellFigures]:
-    """The same cells with "auc", the area under the curve up to a step that all runs of a setting
-    have got to: an area over more steps says something else.
+    """The same cells with "auc", the area under the curve up to a step that all of them in a
+    setting have got to: an area over more steps says something else.
     """
     horizons = {setting: min(steps) for setting, steps in last_steps(cells).items()}
     found = []
@@ -67,6 +67,18 @@ def scores_of(grouped: Cells, arm: str, figure: str, settings: Sequence[str]) ->
             if (value := cell.figures.get(figure)) is not None:
                 found.setdefault(setting, {})[cell.seed] = value
     return found
+
+
+def scores_of_arms(
+    grouped: Cells, arms: Sequence[str], figure: str, settings: Sequence[str]
+) -> list[Scores]:
+    """Of arms that are compared with each other. Their areas are up to a step that all runs of
+    these arms have got to: an arm that is added to the study changes nothing between others.
+    """
+    if figure == "auc":
+        runs = [run for s in settings for arm in arms for run in grouped.get((s, arm), ())]
+        grouped = group_cells(with_areas(runs), settings, arms)
+    return [scores_of(grouped, arm, figure, settings) for arm in arms]
 
 
 def figure_names(cells: Sequence[CellFigures]) -> list[str]:

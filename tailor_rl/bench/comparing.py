@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Any
 
 from tailor_rl.bench.accounts import Cells
-from tailor_rl.bench.arm_figures import Scores, figure_names, mean_of, scores_of
+from tailor_rl.bench.arm_figures import Scores, figure_names, mean_of, scores_of, scores_of_arms
 from tailor_rl.bench.by_problem import over_problems
 from tailor_rl.bench.cells import Place, places_of
 from tailor_rl.bench.findings import Compared, Planned, Trended
@@ -166,8 +166,7 @@ def _compared(
     settings: Sequence[str],
 ) -> Compared:
     within = _within(asked.setting, settings)
-    arm = scores_of(grouped, asked.arm, asked.figure, within)
-    against = scores_of(grouped, asked.against, asked.figure, within)
+    arm, against = scores_of_arms(grouped, (asked.arm, asked.against), asked.figure, within)
     seeds = _common_seeds(arm, against)
     nothing = Compared(
         arm=asked.arm,
@@ -213,7 +212,7 @@ def _trended(
     asked: Trend, planned: Planned, later: _Later, grouped: Cells, settings: Sequence[str]
 ) -> Trended:
     within = _within(asked.setting, settings)
-    arms = [scores_of(grouped, arm, asked.figure, within) for arm in asked.arms]
+    arms = scores_of_arms(grouped, asked.arms, asked.figure, within)
     seeds = _common_seeds(*arms)
     # Means of one and the same seeds: others would bend the line.
     common = [{s: {n: of[s][n] for n in seeds[s]} for s in seeds} for of in arms]

@@ -103,12 +103,19 @@ def _never_reached(grouped: Cells, times: Sequence[ThresholdTime]) -> Iterator[s
 def _unequal_curves(cells: Sequence[CellFigures]) -> Iterator[str]:
     for setting, steps in last_steps(cells).items():
         if len(steps) > 1:
-            where = f" in {setting}" if setting else ""
+            where = "" if setting == ALL else f" in {setting}"
             until = listed([str(step) for step in sorted(steps)])
+            shortest = [c for c in cells if c.setting == setting and _last_step(c) == min(steps)]
+            arms = listed(list(dict.fromkeys(cell.arm for cell in shortest)))
             yield (
                 f"Runs{where} were validated up to different steps ({until}): areas under the "
-                f"curve are of the first {min(steps)}"
+                f"curve and races in steps go by the first {min(steps)}, which {arms} stopped at; "
+                "between arms that are compared areas are of as many as their own runs have"
             )
+
+
+def _last_step(cell: CellFigures) -> int:
+    return cell.curve[-1].step if cell.curve else 0
 
 
 def _no_common_x(grouped: Cells, curves: Sequence[BandCurve]) -> Iterator[str]:

@@ -181,6 +181,34 @@ def test_a_claim_and_the_answer_to_its_comparison_go_by_the_same_test() -> None:
     assert (claimed.same_sign, claimed.same_size) == ("not told apart", "smaller")
 
 
+def test_an_arm_that_is_added_changes_no_area_between_others() -> None:
+    asked = [{"arm": "tailor", "against": "rule_based", "figure": "auc"}]
+    study = example_study(num_arms=3, num_seeds=3, tasks=(), comparisons=asked)
+    cells = [only(each, "rl test pass@1", curve=True) for each in example_cells(study)]
+    pair = [each for each in cells if each.arm != "standard_cot"]
+    shorter = [
+        each if each in pair else dataclasses.replace(each, curve=each.curve[:3]) for each in cells
+    ]
+    alone = compared(results_of(study, pair), "auc")
+    assert alone.difference is not None
+    assert compared(results_of(study, shorter), "auc") == alone
+    means = {f.arm: f.mean for f in results_of(study, shorter).figures if f.figure == "auc"}
+    assert len(means) == 3  # figures of all arms are up to what all have
+    assert means["tailor"].value - means["rule_based"].value != alone.difference.value
+
+
+def test_areas_along_a_trend_are_up_to_what_its_arms_have() -> None:
+    study = four_arms()
+    along = study.trends[0].model_copy(update={"figure": "auc"})
+    study = study.model_copy(update={"trends": (along,)})
+    cells = [only(each, "rl test pass@1", curve=True) for each in example_cells(study)]
+    shorter = [
+        each if each.arm in along.arms else dataclasses.replace(each, curve=each.curve[:3])
+        for each in cells
+    ]
+    assert results_of(study, shorter).trends == results_of(study, cells).trends
+
+
 def test_a_trend_shows_every_arm_on_the_same_seeds() -> None:
     study = four_arms()
     whole = [only(cell, "rl test pass@1") for cell in example_cells(study)]
