@@ -18,7 +18,7 @@ from tailor_rl.bench.cells import Place, places_of
 from tailor_rl.bench.findings import Compared, Planned, Trended
 from tailor_rl.bench.paired import compare, holm, page_trend
 from tailor_rl.bench.plan import foreseen, foreseen_cells, is_late, known_then
-from tailor_rl.bench.study import ALL, Comparison, Study, Trend
+from tailor_rl.bench.study import ALL, Comparison, Study, Trend, published_range
 from tailor_rl.bench.verdicts import comparison_answer, trend_answer
 from tailor_rl.seeds import derive_seed
 
@@ -177,7 +177,7 @@ def _compared(
         seeds=seeds,
         added_seeds=later.seeds(seeds),
         added_settings=later.settings(seeds, (asked.arm, asked.against)),
-        published=None if asked.low is None or asked.high is None else (asked.low, asked.high),
+        published=published_range(asked),
     )
     if not seeds:
         return nothing

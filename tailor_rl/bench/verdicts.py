@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tailor_rl.bench.estimates import Estimate
 from tailor_rl.bench.findings import Claimed, Compared, Trended
 from tailor_rl.bench.paired import check_claim
-from tailor_rl.bench.study import ALL, Study
+from tailor_rl.bench.study import ALL, Study, published_range
 from tailor_rl.bench.wording import (
     NONE,
     figure_label,
@@ -117,8 +117,10 @@ def make_claims(
     for asked in study.comparisons:
         if not asked.claim and asked.low is None:
             continue
-        key = (asked.arm, asked.against, asked.figure, asked.setting)
-        found = next(c for c in compared if (c.arm, c.against, c.figure, c.setting) == key)
+        key = (asked.arm, asked.against, asked.figure, asked.setting, published_range(asked))
+        found = next(
+            c for c in compared if (c.arm, c.against, c.figure, c.setting, c.published) == key
+        )
         claim = asked.claim or f"{asked.arm} over {asked.against}"
         yield _claimed(claim, found, (*differs, _runs(sum(map(len, found.seeds.values())), "pair")))
     for trend, rising in zip(study.trends, trended, strict=True):

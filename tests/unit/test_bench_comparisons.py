@@ -172,6 +172,18 @@ def test_a_claim_is_set_beside_its_own_comparison() -> None:
     assert claimed.differs == ("the student", "3 pairs of runs here")
 
 
+def test_each_claim_is_checked_against_its_own_range() -> None:
+    """In studies of older versions, which could have two on one pair."""
+    ranges = [(0.15, 0.3), (0.05, 0.12)]
+    study = two_arms(comparisons=[
+        {"arm": "tailor", "against": "rule_based", "low": low, "high": high} for low, high in ranges
+    ])  # fmt: skip
+    arms = {"tailor": (0.5, 0.61, 0.7), "rule_based": (0.4, 0.5, 0.6)}
+    claims = results_of(study, cells_with("rl test pass@1", arms)).claims
+    assert [each.published for each in claims] == ranges
+    assert [each.same_size for each in claims] == ["smaller", "yes"]
+
+
 def test_a_claim_and_the_answer_to_its_comparison_go_by_the_same_test() -> None:
     arms = {"tailor": (0.5, 0.61, 0.7), "rule_based": (0.4, 0.5, 0.6)}
     alone = compared(results_of(two_arms(), cells_with("rl test pass@1", arms)))
