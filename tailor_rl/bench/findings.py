@@ -156,11 +156,14 @@ class Trended:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A published claim beside what was found here. `same_sign`, `same_size` are words."""
+    """A published claim beside what was found here. `same_sign`, `same_size` are words: "not
+    planned" unless the test was.
+    """
 
     claim: str
     published: tuple[float, float] | None
     figure: str
+    planned: Planned
     ours: Estimate | None
     same_sign: str
     same_size: str

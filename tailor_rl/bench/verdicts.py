@@ -22,6 +22,7 @@ from tailor_rl.bench.wording import (
 )
 
 LEVEL = 0.05
+NOT_PLANNED = "not planned"  # of a claim: figures that were seen choose what is checked
 
 
 def comparison_answer(each: Compared, tests: int) -> str:
@@ -136,20 +137,24 @@ def _claimed(claim: str, found: Compared, differs: tuple[str, ...]) -> Claimed:
     ours, sign, size = found.difference, NONE, NONE
     if ours is None:
         sign = size = "nothing to compare"
+    elif found.planned != "planned":
+        sign = size = NOT_PLANNED
     elif found.published is not None:
         check = check_claim(ours, *found.published, told_apart=_told_apart(found))
         sign, size = check.same_sign, check.same_size
     else:  # words without a range claim that the first arm is above
         sign = _sign(ours, told_apart=_told_apart(found))
-    return Claimed(claim, found.published, found.figure, ours, sign, size, differs)
+    return Claimed(claim, found.published, found.figure, found.planned, ours, sign, size, differs)
 
 
 def _trend_claimed(found: Trended, differs: tuple[str, ...]) -> Claimed:
-    sign = "nothing to compare"
-    if found.slope is not None:
+    slope, sign = found.slope, "nothing to compare"
+    if slope is not None and found.planned != "planned":
+        sign = NOT_PLANNED
+    elif slope is not None:
         # Page's test knows no fall: of that, the interval decides.
-        sign = _sign(found.slope, told_apart=_told_apart(found) or found.slope.value < 0)
-    return Claimed(found.claim, None, found.figure, found.slope, sign, NONE, differs)
+        sign = _sign(slope, told_apart=_told_apart(found) or slope.value < 0)
+    return Claimed(found.claim, None, found.figure, found.planned, slope, sign, NONE, differs)
 
 
 def _sign(ours: Estimate, *, told_apart: bool) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from tailor_rl.bench.findings import Compared, Results, Trended
 from tailor_rl.bench.report.markdown import markdown
+from tailor_rl.bench.report.tables import claims_table
 from tailor_rl.bench.study import Study
 from tailor_rl.bench.verdicts import comparison_answer, make_claims
 from tests.bench_examples import (
@@ -182,6 +183,24 @@ def test_each_claim_is_checked_against_its_own_range() -> None:
     claims = results_of(study, cells_with("rl test pass@1", arms)).claims
     assert [each.published for each in claims] == ranges
     assert [each.same_size for each in claims] == ["smaller", "yes"]
+
+
+@pytest.mark.parametrize("status", ["added", "not planned"])
+def test_a_claim_that_was_not_planned_has_no_verdict(status: str) -> None:
+    study = four_arms()
+    cells = [only(each, "rl test pass@1") for each in example_cells(study)]
+    bare = {key: value for key, value in example_plan(study)[0].items()
+            if key not in ("comparisons", "trends")}  # fmt: skip
+    planned = results_of(study, cells).claims
+    assert "yes" in {each.same_sign for each in planned}
+    assert all(each.planned == "planned" for each in planned)
+    results = results_of(study, cells, [bare] if status == "added" else [])
+    assert len(results.claims) == 2
+    for claimed in results.claims:
+        assert (claimed.planned, claimed.same_sign) == (status, "not planned")
+        assert claimed.same_size in ("not planned", "\N{EN DASH}")
+    column = claims_table(results).head.index("status")
+    assert {str(row[column]) for row in claims_table(results).rows} == {status}
 
 
 def test_a_claim_and_the_answer_to_its_comparison_go_by_the_same_test() -> None:

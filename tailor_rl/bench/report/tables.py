@@ -278,7 +278,8 @@ def matched_tables(results: Results) -> Iterator[Table]:
 
 
 def claims_table(results: Results) -> Table:
-    head = ("claim", "figure", "published", "found here", "same sign", "same size", "what differs")
+    head = ("claim", "figure", "published", "found here", "same sign", "same size", "status",
+            "what differs")  # fmt: skip
     rows = []
     for each in results.claims:
         span = each.published
@@ -291,6 +292,7 @@ def claims_table(results: Results) -> Table:
                 points_entry(each.ours),
                 Entry(each.same_sign),
                 Entry(each.same_size),
+                Entry(each.planned),
                 Entry("; ".join(each.differs) or NONE),
             )
         )
