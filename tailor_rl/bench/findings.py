@@ -158,6 +158,9 @@ class Trended:
 class Claimed:
     """A published claim beside what was found here. `same_sign`, `same_size` are words: "not
     planned" unless the test was.
+
+    Of a claim on a trend `ours` is the rise a place, and `means` are those of `arms`, in the order
+    in which it should rise: a claim on a level is not what is tested. Of a comparison both are ().
     """
 
     claim: str
@@ -168,6 +171,8 @@ class Claimed:
     same_sign: str
     same_size: str
     differs: tuple[str, ...]
+    arms: tuple[str, ...] = ()
+    means: tuple[Estimate | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ def trend_answer(each: Trended, tests: int) -> str:
     if p is None:
         return f"{along}: {rise}; nothing to test it by"
     how = _how(each.holm_p, tests)
-    rows = f"Page's test over {plural(each.num_rows, 'row')}, {p_equals(p)} {how}"
+    rows = f"Page's test over {plural(each.num_rows, 'seed')}, {p_equals(p)} {how}"
     verdict = "it rises" if p < LEVEL else "no rise is shown"
     return f"{along}: {verdict}: {rise}, {rows}{_remarks(each)}"
 
@@ -122,15 +122,13 @@ def make_claims(
         found = next(
             c for c in compared if (c.arm, c.against, c.figure, c.setting, c.published) == key
         )
+        num = sum(map(len, found.seeds.values()))
         claim = asked.claim or f"{asked.arm} over {asked.against}"
-        yield _claimed(claim, found, (*differs, _runs(sum(map(len, found.seeds.values())), "pair")))
+        yield _claimed(claim, found, (*differs, f"{plural(num, 'pair')} of runs here"))
     for trend, rising in zip(study.trends, trended, strict=True):
         if trend.claim:
-            yield _trend_claimed(rising, (*differs, _runs(rising.num_rows, "row")))
-
-
-def _runs(num: int, noun: str) -> str:
-    return f"{plural(num, noun)} of runs here"
+            seeds = f"{plural(rising.num_rows, 'seed')} of every arm here"
+            yield _trend_claimed(rising, (*differs, seeds))
 
 
 def _claimed(claim: str, found: Compared, differs: tuple[str, ...]) -> Claimed:
@@ -154,7 +152,18 @@ def _trend_claimed(found: Trended, differs: tuple[str, ...]) -> Claimed:
     elif slope is not None:
         # Page's test knows no fall: of that, the interval decides.
         sign = _sign(slope, told_apart=_told_apart(found) or slope.value < 0)
-    return Claimed(found.claim, None, found.figure, found.planned, slope, sign, NONE, differs)
+    return Claimed(
+        found.claim,
+        None,
+        found.figure,
+        found.planned,
+        slope,
+        sign,
+        NONE,
+        differs,
+        arms=found.arms,
+        means=found.means,
+    )
 
 
 def _sign(ours: Estimate, *, told_apart: bool) -> str:

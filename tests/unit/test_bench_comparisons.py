@@ -240,6 +240,22 @@ def test_areas_along_a_trend_are_up_to_what_its_arms_have() -> None:
     assert results_of(study, shorter).trends == results_of(study, cells).trends
 
 
+def test_a_claim_on_a_trend_is_shown_a_place_with_the_means_along_it() -> None:
+    study = example_study(num_arms=4, num_seeds=2, tasks=(), comparisons=[])
+    arms = {"tailor": (0.5, 0.54), "rule_based": (0.4, 0.42), "standard_cot": (0.1, 0.1),
+            "four_star": (0.3, 0.32)}  # fmt: skip
+    results = results_of(study, cells_with("rl test pass@1", arms))
+    (claimed,) = results.claims
+    assert claimed.arms == ("four_star", "rule_based", "tailor")
+    assert [mean and round(mean.value, 3) for mean in claimed.means] == [0.31, 0.41, 0.52]
+    (row,) = claims_table(results).rows
+    found = row[claims_table(results).head.index("found here")]
+    assert found.text == "+10.5 points a place"
+    assert found.note.endswith("; four_star 31.0 %, rule_based 41.0 %, tailor 52.0 %")
+    assert "2 seeds of every arm here" in str(row[-1])
+    assert "Page's test over 2 seeds" in results.trends[0].answer
+
+
 def test_a_trend_shows_every_arm_on_the_same_seeds() -> None:
     study = four_arms()
     whole = [only(cell, "rl test pass@1") for cell in example_cells(study)]

@@ -13,7 +13,15 @@ from tailor_rl.bench.accounts import fact_text
 from tailor_rl.bench.arm_figures import STAGES
 from tailor_rl.bench.estimates import Estimate
 from tailor_rl.bench.figures import SPENT
-from tailor_rl.bench.findings import Compared, Cost, FinalFigure, Results, ThresholdTime, Trended
+from tailor_rl.bench.findings import (
+    Claimed,
+    Compared,
+    Cost,
+    FinalFigure,
+    Results,
+    ThresholdTime,
+    Trended,
+)
 from tailor_rl.bench.plan import known_then
 from tailor_rl.bench.wording import (
     CURVE_FIGURES,
@@ -289,7 +297,7 @@ def claims_table(results: Results) -> Table:
                 Entry(each.claim),
                 Entry(figure_label(each.figure)),
                 Entry(published),
-                points_entry(each.ours),
+                _found_here(each),
                 Entry(each.same_sign),
                 Entry(each.same_size),
                 Entry(each.planned),
@@ -297,6 +305,18 @@ def claims_table(results: Results) -> Table:
             )
         )
     return Table("", head, tuple(rows))
+
+
+def _found_here(each: Claimed) -> Entry:
+    """Of a trend the rise a place, and the means along its arms: a claim may be on one of them."""
+    found = points_entry(each.ours)
+    if not each.arms:
+        return found
+    means = zip(each.arms, each.means, strict=True)
+    along = ", ".join(f"{arm} {share_entry(mean).text}" for arm, mean in means)
+    if each.ours is None:
+        return Entry(found.text, f"({along})")
+    return Entry(f"{found.text} a place", f"{found.note}; {along}")
 
 
 @dataclass(frozen=True, slots=True)
