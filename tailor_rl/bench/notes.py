@@ -8,7 +8,7 @@ from tailor_rl.bench.accounts import Cells
 from tailor_rl.bench.arm_figures import common_settings, last_steps
 from tailor_rl.bench.comparing import Promises
 from tailor_rl.bench.figures import CellFigures
-from tailor_rl.bench.findings import BandCurve, Compared, Missing, ThresholdTime
+from tailor_rl.bench.findings import BandCurve, Compared, Missing, Results, ThresholdTime
 from tailor_rl.bench.study import ALL, Study
 from tailor_rl.bench.wording import UNITS, listed, plural, seeds_named, settings_named
 
@@ -17,10 +17,7 @@ def make_notes(
     study: Study,
     promises: Promises,
     grouped: Cells,
-    compared: Sequence[Compared],
-    times: Sequence[ThresholdTime],
-    missing: Sequence[Missing],
-    curves: Sequence[BandCurve],
+    results: Results,
     *,
     mixed: Sequence[str],
     at_once: int,
@@ -29,6 +26,7 @@ def make_notes(
     """What cannot be said, and why.
 
     Args:
+        results: of the same cells, whose own notes are not read.
         mixed: in what the versions of the runs differ, where that was allowed.
         at_once: how many runs went on side by side.
         num_places: how many folders the runs come from.
@@ -40,12 +38,12 @@ def make_notes(
         yield "No cell has finished, so there is nothing to say yet"
     else:
         cells = [cell for runs in grouped.values() for cell in runs]
-        yield from _what_is_missing(cells, missing)
-        yield from _what_was_not_asked(study, compared, cells)
-        yield from _never_reached(grouped, times)
+        yield from _what_is_missing(cells, results.missing)
+        yield from _what_was_not_asked(study, results.comparisons, cells)
+        yield from _never_reached(grouped, results.thresholds)
         yield from _unequal_curves(cells)
-        yield from _no_common_x(grouped, curves)
-        yield from _unequal_runs(grouped, compared, cells)
+        yield from _no_common_x(grouped, results.curves)
+        yield from _unequal_runs(grouped, results.comparisons, cells)
     if at_once > 1:
         yield f"Up to {at_once} runs went on side by side: on shared cores, seconds say little"
     if num_places > 1:

@@ -135,19 +135,15 @@ def extend_plan(
     after its runs were seen is a comparison that came out wrong.
     """
     known, asked = known_promises(entries), promises(study)
-    for key, values in known.items():
-        gone = [value for value in values if value not in asked[key]]
-        if gone:
-            raise RunFolderError(
-                f"{folder} was planned with {key} {_shown(gone[0])}, which the study no longer has:"
-                " put it back (a study may only grow), or begin another with --name"
-            )
-    for cells in known_recipes(entries):
-        if cells not in recipes:
-            raise RunFolderError(
-                f"{folder} was planned with the cells {cells}, which the study no longer has: put "
-                "back what made them (a study may only grow), or begin another with --name"
-            )
+    lost = [
+        *_lost(known, asked),
+        *(f"the cells {c}" for c in known_recipes(entries) if c not in recipes),
+    ]
+    if lost:
+        raise RunFolderError(
+            f"{folder} was planned with {lost[0]}, which the study no longer has: put it back (a "
+            "study may only grow), or begin another with --name"
+        )
     added: dict[str, Any] = {
         key: new
         for key, values in asked.items()
@@ -168,6 +164,16 @@ def extend_plan(
         return list(entries)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return [*entries, {"time": now, "begun": begun, "finished": finished, **added}]
+
+
+def _lost(known: Mapping[str, Sequence[Any]], asked: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Promises that are not kept: "seeds 2"."""
+    return [
+        f"{key} {_shown(value)}"
+        for key, values in known.items()
+        for value in values
+        if value not in asked[key]
+    ]
 
 
 def write_plan(folder: Path, entries: Sequence[Entry]) -> None:
