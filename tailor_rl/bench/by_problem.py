@@ -53,5 +53,7 @@ def _differences(
         if len({cell.solved[name].problems for cell in cells}) > 1:
             return {}
         one, two = (np.array([cell.solved[name].shares for cell in of]) for of in (first, second))
-        found[name] = Differences(one - two, cells[0].solved[name].families)
+        seeds = tuple(cell.seed for cell in first)
+        solved = cells[0].solved[name]
+        found[name] = Differences(one - two, seeds, solved.families, solved.problems)
     return found

@@ -6,18 +6,19 @@ Knows nothing about how anything is shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 from tailor_rl.bench.accounts import Cells
-from tailor_rl.bench.arm_figures import Scores, figure_names, mean_of, scores_of
+from tailor_rl.bench.arm_figures import Scores, figure_names, mean_of, scores_of, scores_of_arms
 from tailor_rl.bench.by_problem import over_problems
+from tailor_rl.bench.cells import Place, places_of
 from tailor_rl.bench.findings import Compared, Planned, Trended
 from tailor_rl.bench.paired import compare, holm, page_trend
-from tailor_rl.bench.plan import foreseen, is_late
-from tailor_rl.bench.study import ALL, Comparison, Study, Trend
+from tailor_rl.bench.plan import foreseen, foreseen_cells, is_late, known_then
+from tailor_rl.bench.study import ALL, Comparison, Study, Trend, published_range
 from tailor_rl.bench.verdicts import comparison_answer, trend_answer
 from tailor_rl.seeds import derive_seed
 
@@ -27,9 +28,9 @@ LOOKED_AT = ("rl test pass@1", "rl ood pass@1", "auc")
 
 @dataclass(frozen=True, slots=True)
 class Promises:
-    """What was written down before any run. Entries are as in plan.json: each adds to those before
-    it, and one that was written when cells had finished (in this study or, for runs that are
-    reused, in another) was not planned.
+    """What was written down before any run had figures. Entries are as in plan.json: each adds to
+    those before it, and one that was written when a cell had some (in this study or, for runs that
+    are reused, in another) was not planned.
     """
 
     entries: Sequence[Mapping[str, Any]]
@@ -42,22 +43,49 @@ class Promises:
             return "not planned"
         return "planned" if value in self.of(key) else "added"
 
-    def late_recipes(self) -> dict[str, int]:
-        """Recipe -> how many cells had finished when it was changed."""
+    def late_recipes(self) -> dict[str, str]:
+        """Recipe -> how many cells were known when it was changed: "3 cells begun, 1 finished"."""
         before: dict[str, str] = {}
-        late = {}
+        late: dict[str, str] = {}
         for i, entry in enumerate(self.entries):
             recipes = entry.get("recipes", {})
             for name, key in recipes.items():
                 if before.get(name, key) != key and is_late(entry, first=i == 0):
-                    late[name] = int(entry.get("finished", 0))
+                    late[name] = known_then(entry)
             before |= recipes
         return late
+
+    def added_settings(self, places: Sequence[Place]) -> tuple[str, ...]:
+        """Settings of these cells that came later than others, as levels of an axis or for an arm;
+        () where the plan does not tell.
+        """
+        cells = foreseen_cells(self.entries)
+        early = {place.arm for place in places if place.family in cells}
+        late = [each for each in places if each.arm in early and each.family not in cells]
+        for axis in ("task", "student", "algorithm"):
+            if known := self.of(f"{axis}s"):
+                late += [each for each in places if each.levels[axis] not in known]
+        return tuple(dict.fromkeys(place.setting for place in late))
 
     def added_seeds(self, seeds: set[int]) -> tuple[int, ...]:
         """Those that are in no plan; () where there is no plan to be in."""
         known = self.of("seeds") if self.entries else seeds
         return tuple(sorted(seed for seed in seeds if seed not in known))
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """What of a comparison's runs was added when others were known."""
+
+    promises: Promises
+    places: Sequence[Place]
+
+    def seeds(self, common: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
+        return self.promises.added_seeds({seed for seeds in common.values() for seed in seeds})
+
+    def settings(self, common: Collection[str], arms: Collection[str]) -> tuple[str, ...]:
+        places = [each for each in self.places if each.arm in arms and each.setting in common]
+        return self.promises.added_settings(places)
 
 
 def make_comparisons(
@@ -69,11 +97,12 @@ def make_comparisons(
         for each in study.comparisons
     ]
     pairs = [*asked, *((each, "not planned") for each in _other_pairs(study, grouped))]
-    compared = [_compared(each, status, promises, grouped, settings) for each, status in pairs]
-    trended = [
-        _trended(each, promises.status("trends", each.model_dump(mode="json")), grouped, settings)
-        for each in study.trends
+    later = _Later(promises, places_of(study))
+    compared = [_compared(each, status, later, grouped, settings) for each, status in pairs]
+    trends = [
+        (each, promises.status("trends", each.model_dump(mode="json"))) for each in study.trends
     ]
+    trended = [_trended(each, status, later, grouped, settings) for each, status in trends]
     tested: list[Compared | Trended] = [*compared, *trended]
     tests = sum(each.planned == "planned" for each in tested)
     after = iter(holm([each.p for each in tested if each.planned == "planned"]))
@@ -132,16 +161,13 @@ def _within(setting: str, settings: Sequence[str]) -> Sequence[str]:
 def _compared(
     asked: Comparison,
     planned: Planned,
-    promises: Promises,
+    later: _Later,
     grouped: Cells,
     settings: Sequence[str],
 ) -> Compared:
     within = _within(asked.setting, settings)
-    arm = scores_of(grouped, asked.arm, asked.figure, within)
-    against = scores_of(grouped, asked.against, asked.figure, within)
+    arm, against = scores_of_arms(grouped, (asked.arm, asked.against), asked.figure, within)
     seeds = _common_seeds(arm, against)
-    bounds = None if asked.low is None or asked.high is None else (asked.low, asked.high)
-    later = promises.added_seeds({seed for common in seeds.values() for seed in common})
     nothing = Compared(
         arm=asked.arm,
         against=asked.against,
@@ -149,20 +175,9 @@ def _compared(
         setting=asked.setting,
         planned=planned,
         seeds=seeds,
-        left_out={},
-        added_seeds=later,
-        difference=None,
-        over_problems=None,
-        p=None,
-        holm_p=None,
-        published=bounds,
-        num_pairs=0,
-        num_same_sign=0,
-        sign_flip_p=None,
-        smallest_p=None,
-        improvement=None,
-        detectable=None,
-        answer="",
+        added_seeds=later.seeds(seeds),
+        added_settings=later.settings(seeds, (asked.arm, asked.against)),
+        published=published_range(asked),
     )
     if not seeds:
         return nothing
@@ -193,9 +208,11 @@ def _common_seeds(*arms: Scores) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _trended(asked: Trend, planned: Planned, grouped: Cells, settings: Sequence[str]) -> Trended:
+def _trended(
+    asked: Trend, planned: Planned, later: _Later, grouped: Cells, settings: Sequence[str]
+) -> Trended:
     within = _within(asked.setting, settings)
-    arms = [scores_of(grouped, arm, asked.figure, within) for arm in asked.arms]
+    arms = scores_of_arms(grouped, asked.arms, asked.figure, within)
     seeds = _common_seeds(*arms)
     # Means of one and the same seeds: others would bend the line.
     common = [{s: {n: of[s][n] for n in seeds[s]} for s in seeds} for of in arms]
@@ -205,15 +222,11 @@ def _trended(asked: Trend, planned: Planned, grouped: Cells, settings: Sequence[
         setting=asked.setting,
         planned=planned,
         claim=asked.claim,
+        added_seeds=later.seeds(seeds),
+        added_settings=later.settings(seeds, asked.arms),
         means=tuple(mean_of(each) for each in (common if seeds else arms)),
-        num_rows=0,
-        slope=None,
-        p=None,
-        holm_p=None,
-        answer="",
     )
     if not seeds:
         return nothing
     found = page_trend(arms)
-    slope = found.slope.estimate
-    return replace(nothing, num_rows=found.num_rows, slope=slope, p=found.p)
+    return replace(nothing, num_rows=found.num_rows, slope=found.slope.estimate, p=found.p)

@@ -12,13 +12,12 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tailor_rl.bench.cells import Place, family_of, places_of
 from tailor_rl.bench.figures import CellFigures
 from tailor_rl.bench.folder import ELSEWHERE, GATHERED, runs_of
 from tailor_rl.bench.gathered import Gathered, read_gathered
-from tailor_rl.bench.plan import PLAN, Entry, known_recipes, read_plan, unforeseen
+from tailor_rl.bench.plan import PLAN, Entry, known_recipes, read_plan
 from tailor_rl.bench.study import Study
 from tailor_rl.bench.version import Version, with_inputs
 from tailor_rl.errors import RunFolderError
@@ -80,17 +79,12 @@ class Elsewhere:
         """That of the study; where it has none that of its first part, which was written before
         those cells had begun.
         """
-        plans = [read_plan(folder) for folder in (self.study, *(part.path for part in self.parts))]
-        return next(filter(None, plans), [])
+        return next(filter(None, [read_plan(self.study), *self.plans]), [])
 
-    def unforeseen(self, study: Study) -> dict[str, list[Any]]:
-        """What `study` promises and not every part was promised before its cells began."""
-        found: dict[str, list[Any]] = {}
-        for part in self.parts:
-            for key, values in unforeseen(study, read_plan(part.path)).items():
-                known = found.setdefault(key, [])
-                known += [value for value in values if value not in known]
-        return found
+    @property
+    def plans(self) -> list[list[Entry]]:
+        """A part's each."""
+        return [read_plan(part.path) for part in self.parts]
 
     def keep(self) -> None:
         """Copy what was found good, and drop copies that hold less."""

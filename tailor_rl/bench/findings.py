@@ -7,14 +7,14 @@ how anything is estimated or shown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tailor_rl.bench.estimates import Estimate
 
 Planned = Literal["planned", "added", "not planned"]
-# "planned": in the plan that was written before any run; "added": written down after runs had
-# begun; "not planned": nobody asked before the figures were there.
+# "planned": written down before any run had a figure, be it the student's own; "added": written
+# down later; "not planned": nobody asked before the figures were there.
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,8 @@ class TrainingCurve:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """`arm` minus `against` over common seeds.
+    """`arm` minus `against` over common seeds. `num_pairs` counts seeds, whose differences are
+    averaged over settings; of these `num_same_sign` have the sign of the mean.
 
     `p` is Student's, two-sided; `holm_p` holds for all planned p's at once. `sign_flip_p` is exact;
     `smallest_p` is the least that it could have been with so few seeds. `detectable`: the smallest
@@ -115,50 +116,63 @@ class Compared:
     setting: str
     planned: Planned
     seeds: Mapping[str, tuple[int, ...]]  # setting -> common seeds
-    left_out: Mapping[str, tuple[int, ...]]
     added_seeds: tuple[int, ...]  # of those, the ones added after runs had begun
-    difference: Estimate | None
-    over_problems: Estimate | None
-    p: float | None
-    holm_p: float | None
+    added_settings: tuple[str, ...]  # likewise
     published: tuple[float, float] | None  # the difference that a publication claims
-    num_pairs: int
-    num_same_sign: int  # pairs whose difference has the sign of the mean
-    sign_flip_p: float | None
-    smallest_p: float | None
-    improvement: Estimate | None  # probability that a run of `arm` beats one of `against`
-    detectable: float | None
-    answer: str  # one sentence, without full stop
+    left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    difference: Estimate | None = None
+    over_problems: Estimate | None = None
+    p: float | None = None
+    holm_p: float | None = None
+    num_pairs: int = 0
+    num_same_sign: int = 0
+    sign_flip_p: float | None = None
+    smallest_p: float | None = None
+    improvement: Estimate | None = None  # probability that a run of `arm` beats one of `against`
+    detectable: float | None = None
+    answer: str = ""  # one sentence, without full stop
 
 
 @dataclass(frozen=True, slots=True)
 class Trended:
-    """Whether a figure rises along `arms`: Page's test. `slope` is a place along them."""
+    """Whether a figure rises along `arms`: Page's test, a seed a row. `slope` is a place along
+    them.
+    """
 
     arms: tuple[str, ...]
     figure: str
     setting: str
     planned: Planned
     claim: str
+    added_seeds: tuple[int, ...]
+    added_settings: tuple[str, ...]
     means: tuple[Estimate | None, ...]  # one an arm
-    num_rows: int
-    slope: Estimate | None
-    p: float | None
-    holm_p: float | None
-    answer: str
+    num_rows: int = 0
+    slope: Estimate | None = None
+    p: float | None = None
+    holm_p: float | None = None
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A published claim beside what was found here. `same_sign`, `same_size` are words."""
+    """A published claim beside what was found here. `same_sign`, `same_size` are words: "not
+    planned" unless the test was.
+
+    Of a claim on a trend `ours` is the rise a place, and `means` are those of `arms`, in the order
+    in which it should rise: a claim on a level is not what is tested. Of a comparison both are ().
+    """
 
     claim: str
     published: tuple[float, float] | None
     figure: str
+    planned: Planned
     ours: Estimate | None
     same_sign: str
     same_size: str
     differs: tuple[str, ...]
+    arms: tuple[str, ...] = ()
+    means: tuple[Estimate | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,16 @@ from tailor_rl.bench.accounts import Cells
 from tailor_rl.bench.arm_figures import common_settings, last_steps, spent_before
 from tailor_rl.bench.comparing import Promises
 from tailor_rl.bench.figures import CellFigures
-from tailor_rl.bench.findings import BandCurve, Compared, Missing, ThresholdTime
+from tailor_rl.bench.findings import BandCurve, Compared, Missing, Results, ThresholdTime
 from tailor_rl.bench.study import ALL, Study
-from tailor_rl.bench.wording import UNITS, listed, plural, seeds_named
+from tailor_rl.bench.wording import UNITS, listed, plural, seeds_named, settings_named
 
 
 def make_notes(
     study: Study,
     promises: Promises,
     grouped: Cells,
-    compared: Sequence[Compared],
-    times: Sequence[ThresholdTime],
-    missing: Sequence[Missing],
-    curves: Sequence[BandCurve],
+    results: Results,
     *,
     mixed: Sequence[str],
     at_once: int,
@@ -29,6 +26,7 @@ def make_notes(
     """What cannot be said, and why.
 
     Args:
+        results: of the same cells, whose own notes are not read.
         mixed: in what the versions of the runs differ, where that was allowed.
         at_once: how many runs went on side by side.
         num_places: how many folders the runs come from.
@@ -40,13 +38,13 @@ def make_notes(
         yield "No cell has finished, so there is nothing to say yet"
     else:
         cells = [cell for runs in grouped.values() for cell in runs]
-        yield from _what_is_missing(cells, missing)
-        yield from _what_was_not_asked(study, compared, cells)
-        yield from _never_reached(grouped, times)
-        yield from _dear_sets(grouped, times)
+        yield from _what_is_missing(cells, results.missing)
+        yield from _what_was_not_asked(study, results.comparisons, cells)
+        yield from _never_reached(grouped, results.thresholds)
+        yield from _dear_sets(grouped, results.thresholds)
         yield from _unequal_curves(cells)
-        yield from _no_common_x(grouped, curves)
-        yield from _unequal_runs(grouped, compared, cells)
+        yield from _no_common_x(grouped, results.curves)
+        yield from _unequal_runs(grouped, results.comparisons, cells)
     if at_once > 1:
         yield f"Up to {at_once} runs went on side by side: on shared cores, seconds say little"
     if num_places > 1:
@@ -62,8 +60,8 @@ def make_notes(
 
 
 def _late_recipes(promises: Promises) -> Iterator[str]:
-    for name, finished in promises.late_recipes().items():
-        yield f"The recipe of {name} was changed when {plural(finished, 'cell')} had finished"
+    for name, known in promises.late_recipes().items():
+        yield f"The recipe of {name} was changed with {known}"
 
 
 def _what_is_missing(cells: Sequence[CellFigures], missing: Sequence[Missing]) -> Iterator[str]:
@@ -122,12 +120,19 @@ def _dear_sets(grouped: Cells, times: Sequence[ThresholdTime]) -> Iterator[str]:
 def _unequal_curves(cells: Sequence[CellFigures]) -> Iterator[str]:
     for setting, steps in last_steps(cells).items():
         if len(steps) > 1:
-            where = f" in {setting}" if setting else ""
+            where = "" if setting == ALL else f" in {setting}"
             until = listed([str(step) for step in sorted(steps)])
+            shortest = [c for c in cells if c.setting == setting and _last_step(c) == min(steps)]
+            arms = listed(list(dict.fromkeys(cell.arm for cell in shortest)))
             yield (
                 f"Runs{where} were validated up to different steps ({until}): areas under the "
-                f"curve are of the first {min(steps)}"
+                f"curve and races in steps go by the first {min(steps)}, which {arms} stopped at; "
+                "between arms that are compared areas are of as many as their own runs have"
             )
+
+
+def _last_step(cell: CellFigures) -> int:
+    return cell.curve[-1].step if cell.curve else 0
 
 
 def _no_common_x(grouped: Cells, curves: Sequence[BandCurve]) -> Iterator[str]:
@@ -165,5 +170,8 @@ def _unequal_runs(
     later = sorted({seed for each in compared for seed in each.added_seeds})
     if later:
         yield f"Runs of {seeds_named(later)} were added after others had been seen"
+    added = sorted({setting for each in compared for setting in each.added_settings})
+    if added:
+        yield f"Runs of {settings_named(added)} were added after others had been seen"
     if len({cell.commit for cell in cells}) > 1:
         yield "The runs are of several commits"

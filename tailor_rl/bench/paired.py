@@ -1,15 +1,17 @@
 """Planned comparisons of arms on common seeds, with Student's t over seeds.
 
 Runs of one seed share prompts and their order, so a difference on one seed is free of what these
-do to both arms. Runs are the unit of chance: what is said holds for other seeds in the same
-settings, not for other settings. Knows nothing about files.
+do to both arms. Settings share their seeds too, and with them luck (on an axis of algorithms even
+the fine-tuned policy), so seeds are the unit of chance, not runs: over several settings a seed's
+figures are averaged before anything is said of their spread. What is said holds for other seeds in
+the same settings, not for other settings. Knows nothing about files.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -25,7 +27,7 @@ EVERY_FLIP = 10_000  # sign flips up to which all are tried: 13 pairs
 
 @dataclass(frozen=True, slots=True)
 class StudentMean:
-    """A mean over settings of means over seeds, with its 95 % t interval and two-sided p.
+    """A mean over seeds, and settings, with its 95 % t interval and two-sided p.
 
     There is neither, nor a standard error, where a setting has one seed, or where all seeds agree:
     five equal numbers do not show that a sixth would be equal too.
@@ -49,9 +51,10 @@ class PairedDifference:
     """An arm minus its rival on common seeds, which are `seeds` by setting; `left_out` are those
     that only one arm has.
 
-    `num_same_sign` of `num_pairs` differences have the sign of the mean. `sign_flip_p` needs no
-    normal distribution; it could not have been less than `smallest_p` (0.0625 with 5 pairs), so a
-    large one says little where that is large. Both are None of one pair.
+    `num_same_sign` of `num_pairs` seeds have a difference (over several settings: their mean) with
+    the sign of the mean. `sign_flip_p` needs no normal distribution; it could not have been less
+    than `smallest_p` (0.0625 with 5 seeds), so a large one says little where that is large. Both
+    are None of one seed.
     """
 
     difference: StudentMean
@@ -66,8 +69,8 @@ class PairedDifference:
 
 @dataclass(frozen=True, slots=True)
 class TrendTest:
-    """Page's L and its one-sided p that a figure rises along the arms, None of a single row.
-    `slope` is the rise from one arm to the next.
+    """Page's L and its one-sided p that a figure rises along the arms, None of a single row, which
+    is a seed. `slope` is the rise from one arm to the next.
     """
 
     statistic: float | None
@@ -94,23 +97,30 @@ class _Common:
     def scale(self) -> float:
         return max(float(np.abs(of).max()) for of in self.rows.values())
 
+    def by_seed(self, figures: Mapping[str, np.ndarray]) -> dict[str, dict[int, float]]:
+        """Of one figure for each row."""
+        return {
+            setting: dict(zip(self.seeds[setting], of_S.tolist(), strict=True))
+            for setting, of_S in figures.items()
+        }
+
 
 def compare(arm: BySeed, rival: BySeed, *, seed: int) -> PairedDifference:
     """`arm` minus `rival`, paired by seed within each setting and averaged over settings.
 
     The probability of improvement is of the same runs; `seed` draws its bootstrap, and flips
-    where there are too many pairs to try all. ValueError where no seed is common.
+    where there are too many seeds to try all. ValueError where no seed is common.
     """
     common = _common([arm, rival])
-    differences = {setting: of[:, 0] - of[:, 1] for setting, of in common.rows.items()}
-    mean = student_mean(differences, scale=common.scale)
-    flat = np.concatenate(list(differences.values()))
-    clear = np.abs(flat) > ROUNDING * common.scale
-    flip_p, smallest_p = _flipped(differences, scale=common.scale, seed=seed)
+    differences = common.by_seed({name: of[:, 0] - of[:, 1] for name, of in common.rows.items()})
+    mean = mean_over_settings(differences, scale=common.scale)
+    parts_S = _parts_of_seeds(differences)
+    clear = np.abs(parts_S) * parts_S.size > ROUNDING * common.scale
+    flip_p, smallest_p = _flipped(parts_S, scale=common.scale, seed=seed)
     return PairedDifference(
         difference=mean,
-        num_pairs=flat.size,
-        num_same_sign=int((clear & (flat * mean.estimate.value > 0)).sum()),
+        num_pairs=parts_S.size,
+        num_same_sign=int((clear & (parts_S * mean.estimate.value > 0)).sum()),
         sign_flip_p=flip_p,
         smallest_p=smallest_p,
         improvement=improvement(
@@ -123,36 +133,67 @@ def compare(arm: BySeed, rival: BySeed, *, seed: int) -> PairedDifference:
     )
 
 
-def student_mean(
-    values: Mapping[str, Sequence[float] | np.ndarray], *, scale: float = 0.0
-) -> StudentMean:
-    """The mean over K settings of each setting's mean over its n_k seeds, by Student's t (1908).
+def student_mean(values: Sequence[float] | np.ndarray, *, scale: float = 0.0) -> StudentMean:
+    """The mean of independent values, by Student's t (1908). Of differences on seeds that is the
+    paired t test.
 
-    Its variance is sum_k v_k / K^2 with v_k = s_k^2 / n_k, on (sum_k v_k)^2 /
-    sum_k (v_k^2 / (n_k - 1)) degrees of freedom (Satterthwaite, 1946; Welch, 1947). Of differences
-    in one setting that is the paired t test. A spread within the rounding of figures as large as
-    `scale`, or as the values themselves, is none.
+    A spread within the rounding of figures as large as `scale`, or as the values themselves, is
+    none. ValueError for no values.
     """
-    strata = [np.asarray(of, dtype=np.float64) for of in values.values()]
-    sizes_K = np.array([of.size for of in strata])
-    if not sizes_K.size or sizes_K.min() == 0:
+    values_N = np.asarray(values, dtype=np.float64)
+    if not values_N.size:
+        raise ValueError("a mean over no seeds is none: give at least one value")
+    rounding = ROUNDING * max(scale, float(np.abs(values_N).max()))
+    error = math.sqrt(values_N.var(ddof=1) / values_N.size) if values_N.size > 1 else None
+    return _by_t(float(values_N.mean()), error, values_N.size - 1, rounding=rounding)
+
+
+def mean_over_settings(runs: BySeed, *, scale: float = 0.0) -> StudentMean:
+    """The mean over settings of each setting's mean over its seeds; `scale` as in `student_mean`.
+
+    Where every setting has the same S seeds, each seed's figures are averaged over settings, and
+    Student's t is of these S averages: what settings of a seed have in common is then in their
+    spread. Where settings have different seeds, nothing says how much is common, and the most is
+    assumed: settings' standard errors are averaged, as if their luck were one and the same, and
+    degrees of freedom are those of the setting with the fewest seeds. That interval is too long
+    rather than too short. ValueError where a setting has no seed.
+    """
+    sizes = [len(of) for of in runs.values()]
+    if not sizes or min(sizes) == 0:
         raise ValueError("a mean over no seeds is none: give each setting at least one value")
-    rounding = ROUNDING * max(scale, *(float(np.abs(of).max()) for of in strata))
-    value = float(np.mean([of.mean() for of in strata]))
+    scale = max(scale, *(abs(value) for of in runs.values() for value in of.values()), 0.0)
+    first, *others = runs.values()
+    if all(of.keys() == first.keys() for of in others):
+        values_KS = [[of[seed] for seed in first] for of in runs.values()]
+        mean = student_mean(np.mean(values_KS, axis=0), scale=scale)
+    else:
+        each = [student_mean(list(of.values()), scale=scale) for of in runs.values()]
+        value = float(np.mean([one.estimate.value for one in each]))
+        errors = [one.standard_error or 0.0 for one in each]  # a setting may have no spread
+        error = float(np.mean(errors)) if min(sizes) > 1 else None
+        mean = _by_t(value, error, min(sizes) - 1, rounding=ROUNDING * scale)
+    counted = replace(mean.estimate, num_runs=sum(sizes), fewest=min(sizes))
+    return replace(mean, estimate=counted)
+
+
+def _by_t(value: float, error: float | None, degrees: int, *, rounding: float) -> StudentMean:
+    """Of a standard error on so many degrees of freedom, one less than there are seeds."""
     value = 0.0 if abs(value) <= rounding else value
-    num, fewest = int(sizes_K.sum()), int(sizes_K.min())
-    nothing = StudentMean(Estimate(value, None, None, num, fewest), None, None, None)
-    if fewest < 2:
-        return nothing
-    variances_K = np.array([of.var(ddof=1) / of.size for of in strata])
-    error = math.sqrt(variances_K.sum()) / len(strata)
-    if error <= rounding:
-        return nothing
-    shares_K = variances_K / variances_K.sum()  # squares of the variances themselves may underflow
-    degrees = float(1 / (shares_K**2 / (sizes_K - 1)).sum())
+    num = degrees + 1
+    if error is None or error <= rounding:
+        return StudentMean(Estimate(value, None, None, num, num), None, None, None)
     half = float(stats.t.ppf(0.975, degrees)) * error
     p = float(2 * stats.t.sf(abs(value) / error, degrees))
-    return StudentMean(Estimate(value, value - half, value + half, num, fewest), p, error, degrees)
+    return StudentMean(Estimate(value, value - half, value + half, num, num), p, error, degrees)
+
+
+def _parts_of_seeds(values: BySeed) -> np.ndarray:
+    """What each seed, in ascending order, adds to the mean over settings: (S,)."""
+    parts: dict[int, float] = {}
+    for of in values.values():
+        for seed, value in of.items():
+            parts[seed] = parts.get(seed, 0.0) + value / (len(of) * len(values))
+    return np.array([parts[seed] for seed in sorted(parts)])
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
@@ -175,24 +216,28 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
 
 
 def page_trend(arms: Sequence[BySeed]) -> TrendTest:
-    """Does a figure rise along `arms`, in this order (Page, 1963)? A row is a setting's seed that
-    all arms have; within it the arms are ranked. Ties make p somewhat too large, never too small.
+    """Does a figure rise along `arms`, in this order (Page, 1963)? A row is a seed that all arms
+    have in a setting, its figures averaged over the settings in which they have it; within it the
+    arms are ranked. Ties make p somewhat too large, never too small.
 
-    The slope is that of each row's least-squares line over the arms' places, averaged like a
+    The slope is that of each seed's least-squares line over the arms' places, averaged like a
     difference. ValueError for fewer than 3 arms, or no common seed.
     """
     if len(arms) < 3:
         raise ValueError(f"a trend over {len(arms)} arms is a comparison: give at least 3")
     common = _common(arms)
-    table = np.concatenate(list(common.rows.values()))
+    columns = [
+        common.by_seed({k: of[:, i] for k, of in common.rows.items()}) for i in range(len(arms))
+    ]
+    table_SA = np.stack([_parts_of_seeds(column) for column in columns], axis=1)
     places_A = np.arange(len(arms)) - (len(arms) - 1) / 2
     slopes = {name: of @ places_A / (places_A @ places_A) for name, of in common.rows.items()}
-    slope = student_mean(slopes, scale=common.scale)
+    slope = mean_over_settings(common.by_seed(slopes), scale=common.scale)
     statistic = p = None
-    if len(table) > 1:
-        found = stats.page_trend_test(table)
+    if len(table_SA) > 1:
+        found = stats.page_trend_test(table_SA)
         statistic, p = float(found.statistic), float(found.pvalue)
-    return TrendTest(statistic, p, slope, len(table), common.seeds, common.left_out)
+    return TrendTest(statistic, p, slope, len(table_SA), common.seeds, common.left_out)
 
 
 def check_claim(ours: Estimate, low: float, high: float, *, told_apart: bool = True) -> ClaimCheck:
@@ -272,18 +317,17 @@ def _common(arms: Sequence[BySeed]) -> _Common:
     return _Common(rows, kept, left_out)
 
 
-def _flipped(
-    differences: Mapping[str, np.ndarray], *, scale: float, seed: int
-) -> tuple[float | None, float | None]:
-    """p of the sign-flip test of the mean over settings, and the least it could have been."""
-    weighted = np.concatenate([values_N / values_N.size for values_N in differences.values()])
-    if weighted.size < 2:
+def _flipped(parts_S: np.ndarray, *, scale: float, seed: int) -> tuple[float | None, float | None]:
+    """p of the sign-flip test of the sum of what seeds add to it, and the least it could have been.
+    A seed is flipped in all settings at once.
+    """
+    if parts_S.size < 2:
         return None, None
     p = sign_flip_p(
-        weighted / (scale or 1.0),  # sign_flip_p takes sums within 1e-9 for equal
-        families_P=[str(i) for i in range(weighted.size)],
+        parts_S / (scale or 1.0),  # sign_flip_p takes sums within 1e-9 for equal
+        families_P=[str(i) for i in range(parts_S.size)],
         seed=derive_seed(seed, "bench", "sign_flip"),
         num_flips=EVERY_FLIP,
     )
-    every = 2**weighted.size <= EVERY_FLIP
-    return p, 2.0 ** (1 - weighted.size) if every else 1 / (1 + EVERY_FLIP)
+    every = 2**parts_S.size <= EVERY_FLIP
+    return p, 2.0 ** (1 - parts_S.size) if every else 1 / (1 + EVERY_FLIP)

@@ -1,4 +1,4 @@
-"""What was planned before the runs, and what was added when some of them were known.
+"""What was planned before any run had figures, and what was added when some of them were known.
 
 plan.json is a list: its first entry is the plan, and later ones say what came when. A study may
 only grow. Recipes are in it as hashes: that one was changed when results of others were known is
@@ -7,7 +7,7 @@ allowed, and can be seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ from tailor_rl.runs.files import explaining_disk_errors, read_json, write_json
 
 PLAN = "plan.json"
 # Keys of a study that are promises, each a list in plan.json.
-_NAMED = ("arms", "tasks", "students", "algorithms")
+_PLACED = ("tasks", "students", "algorithms")  # what settings are made of
+_NAMED = ("arms", *_PLACED)
 _LISTED = ("seeds", "comparisons", "trends", "thresholds")
 
-# "time", "finished" (cells when it was written), the keys above, "recipes": hashes of those that
-# are new or changed, by cell without its seed, and "unforeseen": what was planned here and not in
-# a place whose cells were added, so that it may have been chosen by their figures.
+# "time", "begun" and "finished" (cells that had any figure when it was written, and all of them;
+# older entries lack "begun"), the keys above, "recipes": hashes of those that are new or changed,
+# by cell without its seed, and "unforeseen": what was planned here and not in a place whose cells
+# were added or in a study whose cells are reused, so that it may have been chosen by their figures.
 Entry = Mapping[str, Any]
 
 
@@ -83,26 +85,51 @@ def known_promises(entries: Sequence[Entry]) -> dict[str, list[Any]]:
 
 
 def foreseen(entries: Sequence[Entry]) -> dict[str, list[Any]]:
-    """What was written down before any run; of a later entry that does not say how many cells had
-    finished by then it cannot be told.
+    """What was written down before any run had figures; of a later entry that does not say how many
+    cells had some it cannot be told.
     """
-    early = [entry for i, entry in enumerate(entries) if not is_late(entry, first=i == 0)]
     return {
         key: [value for value in values if value not in _called_unforeseen(entries, key)]
-        for key, values in known_promises(early).items()
+        for key, values in known_promises(_early(entries)).items()
     }
 
 
+def foreseen_cells(entries: Sequence[Entry]) -> set[str]:
+    """Cells without their seeds that were planned as early; older plans name none."""
+    return set(known_recipes(_early(entries)))
+
+
+def _early(entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for i, entry in enumerate(entries) if not is_late(entry, first=i == 0)]
+
+
 def is_late(entry: Entry, *, first: bool) -> bool:
-    """Whether cells had finished when it was written."""
-    return bool(entry.get("finished", 0 if first else 1))
+    """Whether figures were known when it was written: a cell has them long before it is finished.
+    Older entries say no more than how many cells had finished.
+    """
+    return bool(entry.get("begun", entry.get("finished", 0 if first else 1)))
 
 
-def unforeseen(study: Study, entries: Sequence[Entry]) -> dict[str, list[Any]]:
-    """What a study promises and such a plan did not before any run."""
-    known = foreseen(entries)
-    asked = {key: values for key, values in promises(study).items() if key in _LISTED}
-    left = {key: [each for each in asked[key] if each not in known[key]] for key in asked}
+def known_then(entry: Entry) -> str:
+    """Example: "3 cells begun, 1 finished"; "" where an entry does not say."""
+    if "finished" not in entry:
+        return ""
+    finished = int(entry["finished"])
+    if "begun" not in entry:
+        return f"{finished} cell{'' if finished == 1 else 's'} finished"
+    begun = int(entry["begun"])
+    return f"{begun} cell{'' if begun == 1 else 's'} begun, {finished} finished"
+
+
+def unforeseen(study: Study, plans: Iterable[Sequence[Entry]]) -> dict[str, list[Any]]:
+    """What a study promises and not every one of these plans did before any run had figures."""
+    known = [foreseen(entries) for entries in plans]
+    keys = (*_PLACED, *_LISTED)
+    asked = {key: values for key, values in promises(study).items() if key in keys}
+    left = {
+        key: [each for each in values if any(each not in plan[key] for plan in known)]
+        for key, values in asked.items()
+    }
     return {key: values for key, values in left.items() if values}
 
 
@@ -121,6 +148,7 @@ def extend_plan(
     study: Study,
     recipes: Mapping[str, str],
     *,
+    begun: int,
     finished: int,
     elsewhere: Mapping[str, Sequence[Any]] | None = None,
 ) -> list[Entry]:
@@ -129,20 +157,23 @@ def extend_plan(
     Args:
         folder: the study's, for the message.
         recipes: a hash for every cell of the grid without its seed.
-        finished: how many cells are known by now.
-        elsewhere: what was unforeseen in places whose cells are among them (`unforeseen`).
+        begun: of how many cells there are figures by now, be it the student's alone.
+        finished: of how many there are all.
+        elsewhere: what was unforeseen where some of them were made (`unforeseen`).
 
     Raises RunFolderError where something that was planned is gone: a comparison that is left out
     after its runs were seen is a comparison that came out wrong.
     """
     known, asked = known_promises(entries), promises(study)
-    for key, values in known.items():
-        gone = [value for value in values if value not in asked[key]]
-        if gone:
-            raise RunFolderError(
-                f"{folder} was planned with {key} {_shown(gone[0])}, which the study no longer has:"
-                " put it back (a study may only grow), or begin another with --name"
-            )
+    lost = [
+        *_lost(known, asked),
+        *(f"the cells {c}" for c in known_recipes(entries) if c not in recipes),
+    ]
+    if lost:
+        raise RunFolderError(
+            f"{folder} was planned with {lost[0]}, which the study no longer has: put it back (a "
+            "study may only grow), or begin another with --name"
+        )
     added: dict[str, Any] = {
         key: new
         for key, values in asked.items()
@@ -162,7 +193,17 @@ def extend_plan(
     if not added:
         return list(entries)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return [*entries, {"time": now, "finished": finished, **added}]
+    return [*entries, {"time": now, "begun": begun, "finished": finished, **added}]
+
+
+def _lost(known: Mapping[str, Sequence[Any]], asked: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Promises that are not kept: "seeds 2"."""
+    return [
+        f"{key} {_shown(value)}"
+        for key, values in known.items()
+        for value in values
+        if value not in asked[key]
+    ]
 
 
 def write_plan(folder: Path, entries: Sequence[Entry]) -> None:

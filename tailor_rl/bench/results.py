@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,8 @@ def make_results(
     """All figures of a study, from whatever cells have finished.
 
     Args:
-        plan: entries as in plan.json; the first, and those from before any cell had finished, are
-            the plan, and later ones are additions.
+        plan: entries as in plan.json; those from before any cell had figures are the plan, and
+            later ones are additions.
         planned_cells: the whole grid, of which those without figures are listed as missing.
         failed: why a cell has no figures, where that is known.
         differs: in what these runs differ from those of the publications, for the table of claims.
@@ -74,50 +74,31 @@ def make_results(
     Raises ConfigError where two cells are of one setting, arm and seed.
     """
     _check_distinct(cells)
-    settings = settings_of(study)
-    grouped = group_cells(with_areas(cells), settings, list(study.arms))
+    settings, arms = settings_of(study), list(study.arms)
+    grouped = group_cells(with_areas(cells), settings, arms)
     ordered = [cell for runs in grouped.values() for cell in runs]
     promises = Promises(plan)
     compared, trended = make_comparisons(study, promises, grouped, settings)
-    asked: list[Compared | Trended] = [*compared, *trended]
     thresholds = {each: promises.status("thresholds", each) for each in study.thresholds}
-    times = tuple(make_thresholds(grouped, thresholds))
     matched = tuple(make_matched(grouped))
-    missing = find_missing(planned_cells, cells, failed)
-    curves = tuple(make_curves(grouped))
-    without = [arm for arm in study.arms if _has_no_sft(grouped, arm)]
-    return Results(
+    without = [arm for arm in arms if _has_no_sft(grouped, arm)]
+    results = Results(
         study=name,
         question=study.question,
-        answers=tuple(each.answer for each in asked if each.planned == "planned"),
+        answers=tuple(_answers([*compared, *trended])),
         settings=tuple(settings),
-        arms=tuple(study.arms),
+        arms=tuple(arms),
         seeds=tuple(study.seeds),
         num_cells=len(ordered),
         commits=tuple(sorted({cell.commit for cell in cells})),
         versions=_common_versions(cells),
-        notes=tuple(
-            make_notes(
-                study,
-                promises,
-                grouped,
-                compared,
-                times,
-                missing,
-                curves,
-                mixed=mixed,
-                at_once=at_once,
-                num_places=num_places,
-            )
-        ),
-        missing=tuple(missing),
+        notes=(),
+        missing=tuple(find_missing(planned_cells, cells, failed)),
         plan=tuple(plan),
-        figures=tuple(
-            make_figures(grouped, settings, list(study.arms), num_resamples=num_resamples)
-        ),
-        profiles=tuple(make_profiles(grouped, settings, list(study.arms))),
-        curves=curves,
-        thresholds=times,
+        figures=tuple(make_figures(grouped, settings, arms, num_resamples=num_resamples)),
+        profiles=tuple(make_profiles(grouped, settings, arms)),
+        curves=tuple(make_curves(grouped)),
+        thresholds=tuple(make_thresholds(grouped, thresholds)),
         training=tuple(make_training(grouped)),
         comparisons=tuple(compared),
         trends=tuple(trended),
@@ -127,6 +108,14 @@ def make_results(
         costs=tuple(make_costs(grouped)),
         forecasts=make_forecasts(ordered, [cell.figures.get(GAIN) for cell in ordered]),
     )
+    notes = make_notes(
+        study, promises, grouped, results, mixed=mixed, at_once=at_once, num_places=num_places
+    )
+    return dataclasses.replace(results, notes=tuple(notes))
+
+
+def _answers(asked: Sequence[Compared | Trended]) -> Iterator[str]:
+    return (each.answer for each in asked if each.planned == "planned")
 
 
 GAIN = "gain test pass@1"  # what the gate foretells

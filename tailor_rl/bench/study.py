@@ -133,6 +133,10 @@ def _axes(study: Study) -> list[tuple[str, ...]]:
     return [tuple(axis) or ("",) for axis in (study.tasks, study.students, study.algorithms)]
 
 
+def published_range(asked: Comparison) -> tuple[float, float] | None:
+    return None if asked.low is None or asked.high is None else (asked.low, asked.high)
+
+
 def _explained(error: ValidationError, file: Path) -> str:
     from rapidfuzz import fuzz, process
 
@@ -151,6 +155,21 @@ def _explained(error: ValidationError, file: Path) -> str:
 
 def _faults(study: Study) -> Iterable[str]:
     """What does not go together, each as a sentence without the file's name."""
+    yield from _faults_of_grid(study)
+    for each in study.comparisons:
+        yield from _faults_of_comparison(each, study)
+    for trend in study.trends:
+        yield from _faults_of_trend(trend, study)
+    yield from _faults_of_tests(study)
+    for threshold in study.thresholds:
+        if not 0 < threshold < 1 or study.thresholds.count(threshold) > 1:
+            yield (
+                f"thresholds = {list(study.thresholds)}: each is a share between 0 and 1, 0.4 for "
+                "40 %, and named once"
+            )
+
+
+def _faults_of_grid(study: Study) -> Iterable[str]:
     if len(set(study.seeds)) < len(study.seeds):
         yield f"seeds = {list(study.seeds)} names a seed twice: name each once"
     for axis in ("arms", "tasks", "students", "algorithms"):
@@ -162,34 +181,43 @@ def _faults(study: Study) -> Iterable[str]:
                 )
             if level == ALL and axis != "arms":
                 yield f'[{axis}.{ALL}] must be named otherwise: "{ALL}" means every setting'
+    for skipped in study.skip:
+        for axis in ("arm", "task", "student", "algorithm"):
+            if (level := getattr(skipped, axis)) is not None:
+                yield from _unknown(level, getattr(study, f"{axis}s"), axis)
+
+
+def _faults_of_comparison(each: Comparison, study: Study) -> Iterable[str]:
+    yield from _unknown(each.arm, study.arms, "arm")
+    yield from _unknown(each.against, study.arms, "arm")
+    if each.arm == each.against:
+        yield f"a comparison sets {each.arm!r} against itself: name two arms"
+    if (each.low is None) != (each.high is None):
+        yield f"the claim on {each.arm!r} has one bound: give both low and high"
+    if each.low is not None and each.high is not None and not -1 <= each.low <= each.high <= 1:
+        yield (
+            f"the claim on {each.arm!r} is from {each.low:g} to {each.high:g}: both are "
+            "shares, 0.15 for 15 points, the lower first"
+        )
+
+
+def _faults_of_trend(trend: Trend, study: Study) -> Iterable[str]:
+    for arm in trend.arms:
+        yield from _unknown(arm, study.arms, "arm")
+    if len(set(trend.arms)) < len(trend.arms):
+        yield f"a trend goes along {', '.join(trend.arms)}: name each arm once"
+
+
+def _faults_of_tests(study: Study) -> Iterable[str]:
     settings = settings_of(study)
-    for each in study.comparisons:
-        yield from _unknown(each.arm, study.arms, "arm")
-        yield from _unknown(each.against, study.arms, "arm")
-        if each.arm == each.against:
-            yield f"a comparison sets {each.arm!r} against itself: name two arms"
-        if (each.low is None) != (each.high is None):
-            yield f"the claim on {each.arm!r} has one bound: give both low and high"
-        if each.low is not None and each.high is not None and not -1 <= each.low <= each.high <= 1:
-            yield (
-                f"the claim on {each.arm!r} is from {each.low:g} to {each.high:g}: both are "
-                "shares, 0.15 for 15 points, the lower first"
-            )
-    for trend in study.trends:
-        for arm in trend.arms:
-            yield from _unknown(arm, study.arms, "arm")
-        if len(set(trend.arms)) < len(trend.arms):
-            yield f"a trend goes along {', '.join(trend.arms)}: name each arm once"
-    for threshold in study.thresholds:
-        if not 0 < threshold < 1 or study.thresholds.count(threshold) > 1:
-            yield (
-                f"thresholds = {list(study.thresholds)}: each is a share between 0 and 1, 0.4 for "
-                "40 %, and named once"
-            )
     planned_ones: tuple[Comparison | Trend, ...] = (*study.comparisons, *study.trends)
+    tests = [_test(planned) for planned in planned_ones]
     for i, planned in enumerate(planned_ones):
-        if planned in planned_ones[:i]:
-            yield f"a comparison of {planned.figure!r} is planned twice: name each once"
+        if tests[i] in tests[:i]:
+            yield (
+                f"{_named(planned)} by {planned.figure!r} is planned twice: one test has one "
+                "claim, and counts once, so leave one of the two out"
+            )
         if planned.setting != ALL:
             yield from _unknown(planned.setting, settings, "setting")
         if planned.figure not in CURVE_FIGURES and not _FIGURE.fullmatch(planned.figure):
@@ -197,15 +225,24 @@ def _faults(study: Study) -> Iterable[str]:
                 f"figure = {planned.figure!r} is none that is measured: write for instance "
                 f'"rl test pass@1", "gain ood pass@1", or one of {", ".join(CURVE_FIGURES)}'
             )
-    if (study.comparisons or study.trends) and len(study.seeds) < 2 and not study.single_seed:
+    if planned_ones and len(study.seeds) < 2 and not study.single_seed:
         yield (
             f"seeds = {list(study.seeds)} is one seed, which gives a comparison no error bar: name "
             "at least two, or write single_seed = true"
         )
-    for skipped in study.skip:
-        for axis in ("arm", "task", "student", "algorithm"):
-            if (level := getattr(skipped, axis)) is not None:
-                yield from _unknown(level, getattr(study, f"{axis}s"), axis)
+
+
+def _test(planned: Comparison | Trend) -> tuple[object, ...]:
+    """What is tested, whatever is claimed of it: two arms either way round are one test."""
+    if isinstance(planned, Trend):
+        return planned.arms, planned.figure, planned.setting
+    return frozenset((planned.arm, planned.against)), planned.figure, planned.setting
+
+
+def _named(planned: Comparison | Trend) -> str:
+    if isinstance(planned, Trend):
+        return f"a trend along {', '.join(planned.arms)}"
+    return f"{planned.arm} against {planned.against}"
 
 
 def _unknown(name: str, known: Iterable[str], what: str) -> Iterable[str]:

@@ -149,7 +149,7 @@ def time_to_threshold(races: Sequence[Race], *, horizon: float) -> TimeToThresho
     No run is censored before the horizon, so that area is the mean of `restricted`.
     """
     spent = [restricted(each, horizon) for each in races]
-    mean = student_mean({"runs": spent}, scale=horizon).estimate
+    mean = student_mean(spent, scale=horizon).estimate
     return TimeToThreshold(
         restricted=bounded(mean, high=horizon),
         horizon=horizon,

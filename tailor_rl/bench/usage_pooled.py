@@ -156,7 +156,7 @@ def _known(
 
 
 def _mean(values: Iterable[float]) -> Estimate:
-    return student_mean({"": list(values)}).estimate
+    return student_mean(list(values)).estimate
 
 
 def _share(values: Iterable[float]) -> Estimate:

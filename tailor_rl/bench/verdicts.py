@@ -7,21 +7,22 @@ from collections.abc import Iterator, Sequence
 from tailor_rl.bench.estimates import Estimate
 from tailor_rl.bench.findings import Claimed, Compared, Trended
 from tailor_rl.bench.paired import check_claim
-from tailor_rl.bench.study import ALL, Study
+from tailor_rl.bench.study import ALL, Study, published_range
 from tailor_rl.bench.wording import (
     NONE,
     figure_label,
     p_equals,
-    pair_noun,
     plural,
     points_estimate,
     points_text,
     seeds_named,
     sentence,
+    settings_named,
     was,
 )
 
 LEVEL = 0.05
+NOT_PLANNED = "not planned"  # of a claim: figures that were seen choose what is checked
 
 
 def comparison_answer(each: Compared, tests: int) -> str:
@@ -36,13 +37,13 @@ def comparison_answer(each: Compared, tests: int) -> str:
     pair = f"{each.arm} and {each.against}"
     if each.difference is None:
         return f"{where}: nothing can be said of {pair}, which have no finished seed in common"
-    alike = f"{each.num_same_sign} of {plural(each.num_pairs, pair_noun(each))}"
+    alike = f"{each.num_same_sign} of {plural(each.num_pairs, 'seed')}"
     said = f"{points_estimate(each.difference)}, the sign of the mean on {alike}"
     p = _corrected(each)
     if p is None:
         return f"{where}: {each.arm} minus {each.against} is {said}; nothing to test it by"
     how = _how(each.holm_p, tests)
-    said = f"{said}, {p_equals(p)} {how}{_remarks(each)}"
+    said = f"{said}, {p_equals(p)} {how}{_remarks(each)}{_left_out(each)}"
     if p >= LEVEL:
         missed = "" if each.detectable is None else _could_miss(each.detectable)
         return f"{where}: {pair} are not told apart: {said}{missed}"
@@ -70,13 +71,21 @@ def _could_miss(detectable: float) -> str:
     return f"; a true difference below {least} is missed by such runs 1 time in 5 or more often"
 
 
-def _remarks(each: Compared) -> str:
+def _remarks(each: Compared | Trended) -> str:
     parts = []
     if each.planned != "planned":
         parts.append("not planned" if each.planned == "not planned" else "asked after runs began")
     if each.added_seeds:
         seeds = each.added_seeds
         parts.append(f"{seeds_named(seeds)} {was(seeds)} added after runs began")
+    if each.added_settings:
+        added = each.added_settings
+        parts.append(f"{settings_named(added)} {was(added)} added after runs began")
+    return "".join(f"; {part}" for part in parts)
+
+
+def _left_out(each: Compared) -> str:
+    parts = []
     for setting, seeds in each.left_out.items():
         where = "" if setting == ALL else f" in {setting}"
         parts.append(
@@ -95,9 +104,9 @@ def trend_answer(each: Trended, tests: int) -> str:
     if p is None:
         return f"{along}: {rise}; nothing to test it by"
     how = _how(each.holm_p, tests)
-    rows = f"Page's test over {plural(each.num_rows, 'row')}, {p_equals(p)} {how}"
+    rows = f"Page's test over {plural(each.num_rows, 'seed')}, {p_equals(p)} {how}"
     verdict = "it rises" if p < LEVEL else "no rise is shown"
-    return f"{along}: {verdict}: {rise}, {rows}"
+    return f"{along}: {verdict}: {rise}, {rows}{_remarks(each)}"
 
 
 def make_claims(
@@ -109,37 +118,52 @@ def make_claims(
     for asked in study.comparisons:
         if not asked.claim and asked.low is None:
             continue
-        key = (asked.arm, asked.against, asked.figure, asked.setting)
-        found = next(c for c in compared if (c.arm, c.against, c.figure, c.setting) == key)
+        key = (asked.arm, asked.against, asked.figure, asked.setting, published_range(asked))
+        found = next(
+            c for c in compared if (c.arm, c.against, c.figure, c.setting, c.published) == key
+        )
+        num = sum(map(len, found.seeds.values()))
         claim = asked.claim or f"{asked.arm} over {asked.against}"
-        yield _claimed(claim, found, (*differs, _runs(found.num_pairs, "pair")))
+        yield _claimed(claim, found, (*differs, f"{plural(num, 'pair')} of runs here"))
     for trend, rising in zip(study.trends, trended, strict=True):
         if trend.claim:
-            yield _trend_claimed(rising, (*differs, _runs(rising.num_rows, "row")))
-
-
-def _runs(num: int, noun: str) -> str:
-    return f"{plural(num, noun)} of runs here"
+            seeds = f"{plural(rising.num_rows, 'seed')} of every arm here"
+            yield _trend_claimed(rising, (*differs, seeds))
 
 
 def _claimed(claim: str, found: Compared, differs: tuple[str, ...]) -> Claimed:
     ours, sign, size = found.difference, NONE, NONE
     if ours is None:
         sign = size = "nothing to compare"
+    elif found.planned != "planned":
+        sign = size = NOT_PLANNED
     elif found.published is not None:
         check = check_claim(ours, *found.published, told_apart=_told_apart(found))
         sign, size = check.same_sign, check.same_size
     else:  # words without a range claim that the first arm is above
         sign = _sign(ours, told_apart=_told_apart(found))
-    return Claimed(claim, found.published, found.figure, ours, sign, size, differs)
+    return Claimed(claim, found.published, found.figure, found.planned, ours, sign, size, differs)
 
 
 def _trend_claimed(found: Trended, differs: tuple[str, ...]) -> Claimed:
-    sign = "nothing to compare"
-    if found.slope is not None:
+    slope, sign = found.slope, "nothing to compare"
+    if slope is not None and found.planned != "planned":
+        sign = NOT_PLANNED
+    elif slope is not None:
         # Page's test knows no fall: of that, the interval decides.
-        sign = _sign(found.slope, told_apart=_told_apart(found) or found.slope.value < 0)
-    return Claimed(found.claim, None, found.figure, found.slope, sign, NONE, differs)
+        sign = _sign(slope, told_apart=_told_apart(found) or slope.value < 0)
+    return Claimed(
+        found.claim,
+        None,
+        found.figure,
+        found.planned,
+        slope,
+        sign,
+        NONE,
+        differs,
+        arms=found.arms,
+        means=found.means,
+    )
 
 
 def _sign(ours: Estimate, *, told_apart: bool) -> str:

@@ -129,13 +129,13 @@ def seeds_named(seeds: Sequence[int]) -> str:
     return f"{'seed' if len(seeds) == 1 else 'seeds'} {listed([str(seed) for seed in seeds])}"
 
 
+def settings_named(settings: Sequence[str]) -> str:
+    """Example: "settings dapo and grpo"."""
+    return f"{'setting' if len(settings) == 1 else 'settings'} {listed(settings)}"
+
+
 def was(things: Sequence[object]) -> str:
     return "was" if len(things) == 1 else "were"
-
-
-def pair_noun(each: Compared) -> str:
-    """Over several settings a pair is one seed in one of them."""
-    return "seed" if len(each.seeds) == 1 else "pair"
 
 
 def sentence(text: str) -> str:

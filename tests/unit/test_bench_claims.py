@@ -40,7 +40,7 @@ def test_a_detectable_difference_is_found_four_times_in_five() -> None:
     # Five seeds with deviation .1: .1682. 500 studies: the binomial error is 1.8 %.
     true = detectable_difference(0.1 / math.sqrt(5), 4)
     rng = np.random.default_rng(0)
-    found = [student_mean({"a": true + rng.normal(scale=0.1, size=5)}).p for _ in range(500)]
+    found = [student_mean(true + rng.normal(scale=0.1, size=5)).p for _ in range(500)]
     assert sum(p is not None and p < 0.05 for p in found) / 500 == pytest.approx(0.8, abs=0.045)
 
 

@@ -12,6 +12,7 @@ from tailor_rl.bench.paired import (
     BySeed,
     compare,
     holm,
+    mean_over_settings,
     page_trend,
     student_mean,
 )
@@ -42,21 +43,46 @@ def test_difference_is_the_published_paired_t_test() -> None:
     assert paired.smallest_p == pytest.approx(2 / 2**10)
 
 
-def test_settings_are_averaged_and_their_variances_stratified_by_hand() -> None:
-    # a: differences .1 .2 .3, mean .2, s^2 = .01, v = .01 / 3.
-    # b: differences .4 .8, mean .6, s^2 = .08, v = .08 / 2.
-    # Mean .4; variance (.0033333 + .04) / 4 = .0108333, error .1040833;
-    # df = .0433333^2 / (.0033333^2 / 2 + .04^2 / 1) = .00187778 / .00160556 = 1.169550.
+def test_over_settings_a_seed_counts_once_by_hand() -> None:
+    # Differences by seed: a .1 .2 .3, b .3 .8 .1; averages .2 .5 .2, mean .3, s^2 = .03,
+    # error .1 on 2 degrees.
+    first = {"a": {1: 0.2, 2: 0.4, 3: 0.6}, "b": {1: 0.4, 2: 0.9, 3: 0.3}}
+    second = {"a": {1: 0.1, 2: 0.2, 3: 0.3}, "b": {1: 0.1, 2: 0.1, 3: 0.2}}
+    paired = compare(first, second, seed=0)
+    difference = paired.difference
+    assert difference.estimate.value == pytest.approx(0.3)
+    assert difference.standard_error == pytest.approx(0.1)
+    assert difference.degrees == 2
+    assert difference.p == pytest.approx(2 * stats.t.sf(3, 2))
+    assert (paired.num_pairs, paired.num_same_sign) == (3, 3)
+    # Flips of whole seeds: 2 of 8 are as extreme; flips of six runs could have been 2 of 64.
+    assert (paired.sign_flip_p, paired.smallest_p) == (0.25, 0.25)
+    assert (difference.estimate.num_runs, difference.estimate.fewest) == (6, 3)
+
+
+def test_a_setting_that_is_a_copy_of_another_is_no_evidence() -> None:
+    alone = compare(arm(*FIRST), arm(*SECOND), seed=0)
+    first, second = ({k: arm(*of)["all"] for k in "ab"} for of in (FIRST, SECOND))
+    both = compare(first, second, seed=0)
+    assert both.difference.p == pytest.approx(alone.difference.p)
+    assert (both.num_pairs, both.num_same_sign) == (alone.num_pairs, alone.num_same_sign)
+    assert (both.sign_flip_p, both.smallest_p) == (alone.sign_flip_p, alone.smallest_p)
+
+
+def test_settings_with_different_seeds_are_taken_for_alike_by_hand() -> None:
+    # a: differences .1 .2 .3, error sqrt(.01 / 3) = .0577350; b: .4 .8, error .2.
+    # Mean .4; error (.0577350 + .2) / 2 = .1288675 on the 1 degree of b.
     first = {"a": {1: 0.2, 2: 0.4, 3: 0.6}, "b": {1: 0.5, 2: 1.0}}
     second = {"a": {1: 0.1, 2: 0.2, 3: 0.3}, "b": {1: 0.1, 2: 0.2}}
-    difference = compare(first, second, seed=0).difference
+    paired = compare(first, second, seed=0)
+    difference = paired.difference
     assert difference.estimate.value == pytest.approx(0.4)
-    assert difference.standard_error == pytest.approx(0.1040833)
-    assert difference.degrees == pytest.approx(1.169550, abs=1e-6)
-    half = stats.t.ppf(0.975, 1.169550) * 0.1040833
+    assert difference.standard_error == pytest.approx(0.1288675)
+    assert difference.degrees == 1
+    half = stats.t.ppf(0.975, 1) * 0.1288675
     assert difference.estimate.low == pytest.approx(0.4 - half, abs=1e-5)
-    assert difference.p == pytest.approx(2 * stats.t.sf(0.4 / 0.1040833, 1.169550), abs=1e-6)
     assert (difference.estimate.num_runs, difference.estimate.fewest) == (5, 2)
+    assert paired.num_pairs == 3
 
 
 def test_only_common_seeds_count_and_the_others_are_named() -> None:
@@ -152,11 +178,11 @@ def test_five_seeds_cannot_reach_a_sign_flip_p_below_one_sixteenth() -> None:
 
 
 def test_sign_flips_weigh_settings_as_the_mean_does() -> None:
-    # Two pairs of +.2 in a, one of -.15 in b: as parts of the mean .1, .1, -.15, whose sum .05 is
-    # the least that flips give (.35, .15, .15, .05). Unweighted, .25 were the second largest of
+    # Two seeds of +.2 in a, another of -.15 in b: as parts of the mean .1, .1, -.15, whose sum .05
+    # is the least that flips give (.35, .15, .15, .05). Unweighted, .25 were the second largest of
     # .55, .25, .15, .15, and p one half.
-    first = {"a": {1: 0.5, 2: 0.5}, "b": {1: 0.1}}
-    second = {"a": {1: 0.3, 2: 0.3}, "b": {1: 0.25}}
+    first = {"a": {1: 0.5, 2: 0.5}, "b": {3: 0.1}}
+    second = {"a": {1: 0.3, 2: 0.3}, "b": {3: 0.25}}
     paired = compare(first, second, seed=0)
     assert paired.difference.estimate.value == pytest.approx(0.025)
     assert paired.num_same_sign == 2
@@ -205,23 +231,45 @@ def test_an_arm_raised_by_a_constant_differs_by_that_much_more() -> None:
     assert after.standard_error == pytest.approx(before.standard_error)
 
 
-@pytest.mark.parametrize(("num", "num_settings"), [(3, 1), (5, 1), (5, 3)])
-def test_t_interval_covers_the_truth_in_95_of_100_studies(num: int, num_settings: int) -> None:
-    # 500 studies: the binomial error is 1 %. Welch & Satterthwaite are a little generous.
+@pytest.mark.parametrize(("num", "num_settings"), [(3, 1), (5, 2), (5, 3)])
+@pytest.mark.parametrize("common", [0.0, 0.8, 1.0])
+def test_t_interval_covers_the_truth_in_95_of_100_studies(
+    num: int, num_settings: int, common: float
+) -> None:
+    """`common`: the share of a seed's variance that all settings have in common. Were settings
+    independent of each other, 87 % of intervals over two of them would hold the truth at 0.8.
+    """
+    # 500 studies: the binomial error is 1 %.
     rng = np.random.default_rng(num + num_settings)
     covered = 0
     for _ in range(500):
-        values = {str(k): 0.2 + rng.normal(size=num) for k in range(num_settings)}
-        estimate = student_mean(values).estimate
+        luck = np.sqrt(common) * rng.normal(size=num)
+        own = np.sqrt(1 - common) * rng.normal(size=(num_settings, num))
+        runs = {str(k): dict(enumerate(0.2 + luck + own[k])) for k in range(num_settings)}
+        estimate = mean_over_settings(runs).estimate
         assert estimate.low is not None and estimate.high is not None
         covered += estimate.low <= 0.2 <= estimate.high
-    assert 0.925 <= covered / 500 <= 0.985
+    assert 0.93 <= covered / 500 <= 0.975
 
 
-def test_student_mean_of_nothing_is_refused() -> None:
-    for nothing in ({}, {"a": [0.1], "b": []}):
+def test_intervals_of_settings_with_different_seeds_are_not_too_short() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(500):
+        luck = rng.normal(size=6)
+        runs = {"a": dict(enumerate(luck[:5])), "b": {i: luck[i] for i in range(2, 6)}}
+        estimate = mean_over_settings(runs).estimate
+        assert estimate.low is not None and estimate.high is not None
+        covered += estimate.low <= 0 <= estimate.high
+    assert covered / 500 >= 0.94
+
+
+def test_a_mean_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="no seeds"):
+        student_mean([])
+    for nothing in ({}, {"a": {1: 0.1}, "b": {}}):
         with pytest.raises(ValueError, match="no seeds"):
-            student_mean(nothing)
+            mean_over_settings(nothing)
 
 
 def test_holm_is_statsmodels() -> None:
@@ -266,18 +314,28 @@ def test_page_trend_is_the_published_example() -> None:
     assert trend.slope.estimate.value == pytest.approx(0.9)
 
 
-def test_page_trend_stacks_settings_and_averages_their_slopes() -> None:
-    # Slopes .1 and .1 in a; .3 in b; the setting's mean is .2. All rows rise: L = 3 * 14.
+def test_a_row_of_page_trend_is_a_seed() -> None:
+    # Seed 1 rises by .1 a place in a and .3 in b, seed 2 by .1 in a alone: two rows, L = 2 * 14.
+    # Slopes: a .1 and .1; b .3; their mean is .2.
     arms: list[BySeed] = [
         {"a": {1: 0.1, 2: 0.4, 9: 0.5}, "b": {1: 0.0}},
         {"a": {1: 0.2, 2: 0.5}, "b": {1: 0.3}},
         {"a": {1: 0.3, 2: 0.6}, "b": {1: 0.6}},
     ]
     trend = page_trend(arms)
-    assert (trend.statistic, trend.num_rows) == (42, 3)
-    assert trend.p == pytest.approx(1 / 6**3)
+    assert (trend.statistic, trend.num_rows) == (28, 2)
+    assert trend.p == pytest.approx(1 / 6**2)
     assert trend.slope.estimate.value == pytest.approx(0.2)
     assert trend.left_out == {"a": (9,)} and trend.seeds == {"a": (1, 2), "b": (1,)}
+
+
+def test_within_a_row_of_page_trend_settings_are_averaged() -> None:
+    # a falls .5 .4 .3, b rises .1 .5 .9: their means .3 .45 .6 rise, though a does not.
+    arms: list[BySeed] = [
+        {"a": {1: a, 2: a}, "b": {1: b, 2: b}} for a, b in ((0.5, 0.1), (0.4, 0.5), (0.3, 0.9))
+    ]
+    trend = page_trend(arms)
+    assert (trend.statistic, trend.num_rows) == (28, 2)
 
 
 def test_a_falling_figure_is_no_evidence_of_a_rise() -> None:

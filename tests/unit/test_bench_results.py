@@ -247,7 +247,10 @@ def test_areas_are_of_as_many_steps_as_every_run_of_a_setting_has() -> None:
     for cell in found:
         assert cell.figures["auc"] == area_under(cell.curve, unit="step", horizon=until)
     notes = results_of(study, cells=[shorter, *cells[1:]]).notes
-    assert any(f"areas under the curve are of the first {until}" in note for note in notes)
+    assert any(
+        f"curve and races in steps go by the first {until}, which tailor stopped at" in note
+        for note in notes
+    )
     assert not any("areas under" in note for note in results_of(study, cells=cells).notes)
 
 

@@ -157,6 +157,21 @@ def test_paths_are_found_beside_the_study_too(tmp_path: Path) -> None:
             "[[comparisons]]\narm = 'tailor'\nagainst = 'rule_based'\nlow = 15\nhigh = 30",
             "is from 15 to 30: both are shares",
         ),
+        (
+            "[[comparisons]]\narm = 'tailor'\nagainst = 'rule_based'\nlow = 0.1\nhigh = 0.2\n"
+            "[[comparisons]]\narm = 'tailor'\nagainst = 'rule_based'\nlow = 0.3\nhigh = 0.4",
+            "tailor against rule_based by 'rl test pass@1' is planned twice: one test has",
+        ),
+        (
+            "[[comparisons]]\narm = 'tailor'\nagainst = 'rule_based'\n"
+            "[[comparisons]]\narm = 'rule_based'\nagainst = 'tailor'",
+            "rule_based against tailor by 'rl test pass@1' is planned twice",
+        ),
+        (
+            "[arms.more]\n[[trends]]\narms = ['tailor', 'rule_based', 'more']\nclaim = 'one'\n"
+            "[[trends]]\narms = ['tailor', 'rule_based', 'more']\nclaim = 'other'",
+            "a trend along tailor, rule_based, more by 'rl test pass@1' is planned twice",
+        ),
     ],
 )
 def test_a_fault_of_a_study_is_one_sentence(tmp_path: Path, more: str, said: str) -> None:

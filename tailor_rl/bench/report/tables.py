@@ -13,7 +13,16 @@ from tailor_rl.bench.accounts import fact_text
 from tailor_rl.bench.arm_figures import STAGES
 from tailor_rl.bench.estimates import Estimate, bounded
 from tailor_rl.bench.figures import SPENT
-from tailor_rl.bench.findings import Compared, Cost, FinalFigure, Results, ThresholdTime
+from tailor_rl.bench.findings import (
+    Claimed,
+    Compared,
+    Cost,
+    FinalFigure,
+    Results,
+    ThresholdTime,
+    Trended,
+)
+from tailor_rl.bench.plan import known_then
 from tailor_rl.bench.wording import (
     CURVE_FIGURES,
     FACTS,
@@ -26,11 +35,11 @@ from tailor_rl.bench.wording import (
     figure_label,
     ood_label,
     p_text,
-    pair_noun,
     plural,
     points_text,
     seeds_named,
     setting_label,
+    settings_named,
     share_text,
 )
 from tailor_rl.bench.wording import (
@@ -179,25 +188,27 @@ def trend_table(results: Results) -> Table:
                 points_entry(each.slope),
                 Entry(p_text(each.p)),
                 Entry(p_text(each.holm_p)),
-                Entry(each.planned),
+                Entry(each.planned, _added(each)),
             )
         )
     return Table("", head, tuple(rows))
 
 
 def seeds_alike(each: Compared) -> str:
-    """Example: "5 of 5 seeds"; over several settings a pair is of one seed in one of them."""
+    """Example: "5 of 5 seeds"; over several settings it is a seed's mean that has the sign."""
     if not each.num_pairs:
         return NONE
-    return f"{each.num_same_sign} of {plural(each.num_pairs, pair_noun(each))}"
+    return f"{each.num_same_sign} of {plural(each.num_pairs, 'seed')}"
 
 
 def _at_least(p: float | None) -> str:
     return "" if p is None else f"(least possible {p_text(p)})"
 
 
-def _added(each: Compared) -> str:
-    return f"{seeds_named(each.added_seeds)} added later" if each.added_seeds else ""
+def _added(each: Compared | Trended) -> str:
+    seeds = [seeds_named(each.added_seeds)] if each.added_seeds else []
+    settings = [settings_named(each.added_settings)] if each.added_settings else []
+    return f"{', '.join([*seeds, *settings])} added later" if seeds or settings else ""
 
 
 def threshold_tables(results: Results) -> Iterator[Table]:
@@ -285,7 +296,8 @@ def matched_tables(results: Results) -> Iterator[Table]:
 
 
 def claims_table(results: Results) -> Table:
-    head = ("claim", "figure", "published", "found here", "same sign", "same size", "what differs")
+    head = ("claim", "figure", "published", "found here", "same sign", "same size", "status",
+            "what differs")  # fmt: skip
     rows = []
     for each in results.claims:
         span = each.published
@@ -295,18 +307,31 @@ def claims_table(results: Results) -> Table:
                 Entry(each.claim),
                 Entry(figure_label(each.figure)),
                 Entry(published),
-                points_entry(each.ours),
+                _found_here(each),
                 Entry(each.same_sign),
                 Entry(each.same_size),
+                Entry(each.planned),
                 Entry("; ".join(each.differs) or NONE),
             )
         )
     return Table("", head, tuple(rows))
 
 
+def _found_here(each: Claimed) -> Entry:
+    """Of a trend the rise a place, and the means along its arms: a claim may be on one of them."""
+    found = points_entry(each.ours)
+    if not each.arms:
+        return found
+    means = zip(each.arms, each.means, strict=True)
+    along = ", ".join(f"{arm} {share_entry(mean).text}" for arm, mean in means)
+    if each.ours is None:
+        return Entry(found.text, f"({along})")
+    return Entry(f"{found.text} a place", f"{found.note}; {along}")
+
+
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """An entry of the plan: when, how many cells had finished by then, and what it holds."""
+    """An entry of the plan: when, how many cells were known by then, and what it holds."""
 
     time: str
     when: str
@@ -316,10 +341,9 @@ class PlanRow:
 def plan_rows(results: Results) -> tuple[PlanRow, ...]:
     rows = []
     for i, entry in enumerate(results.plan):
-        finished = entry.get("finished")
         when = "the plan" if i == 0 else "added"
-        if finished is not None:
-            when += f", with {plural(int(finished), 'cell')} finished"
+        if known := known_then(entry):
+            when += f", with {known}"
         what = [
             (key, "; ".join(_promise(value) for value in values))
             for key, values in entry.items()
