@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from tailor_rl.bench.findings import Results
+from tailor_rl.bench.report.plan_rows import plan_rows
 from tailor_rl.bench.report.tables import (
     OVER_PROBLEMS,
     Entry,
@@ -14,7 +15,6 @@ from tailor_rl.bench.report.tables import (
     cost_tables,
     figure_tables,
     matched_tables,
-    plan_rows,
     threshold_tables,
     trend_table,
 )

@@ -14,6 +14,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from tailor_rl.bench.findings import Results
 from tailor_rl.bench.report.markdown import markdown
+from tailor_rl.bench.report.plan_rows import plan_rows
 from tailor_rl.bench.report.tables import (
     Table,
     claims_table,
@@ -21,7 +22,6 @@ from tailor_rl.bench.report.tables import (
     cost_tables,
     figure_tables,
     matched_tables,
-    plan_rows,
     threshold_tables,
 )
 from tailor_rl.bench.report.usage_views import usage_views
