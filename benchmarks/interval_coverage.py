@@ -15,7 +15,7 @@ import numpy as np
 
 from tailor_rl.bench.crossed import Differences, crossed_interval
 from tailor_rl.bench.estimates import Estimate, aggregate
-from tailor_rl.bench.paired import student_mean
+from tailor_rl.bench.student import student_mean
 from tailor_rl.runs.environment import describe_environment
 from tailor_rl.runs.files import write_json
 from tailor_rl.seeds import derive_seed

@@ -23,7 +23,7 @@ from tailor_rl.bench.estimates import (
 )
 from tailor_rl.bench.figures import SPENT, CellFigures, Measured
 from tailor_rl.bench.findings import BandCurve, BandPoint, FinalFigure, Profile, TrainingCurve
-from tailor_rl.bench.paired import mean_over_settings
+from tailor_rl.bench.student import mean_over_settings
 from tailor_rl.bench.study import ALL, CURVE_FIGURES
 from tailor_rl.bench.thresholds import area_under
 from tailor_rl.seeds import derive_seed

@@ -16,7 +16,7 @@ from scipy import stats
 
 from tailor_rl.bench.estimates import Estimate, bounded
 from tailor_rl.bench.figures import SPENT, Measured
-from tailor_rl.bench.paired import student_mean
+from tailor_rl.bench.student import student_mean
 
 WINDOW = 3  # measurements averaged, centred: one on either side
 PLATEAU = 3  # measurements at the end that make the plateau

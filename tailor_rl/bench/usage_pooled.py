@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tailor_rl.bench.estimates import Estimate, bounded
-from tailor_rl.bench.paired import student_mean
+from tailor_rl.bench.student import student_mean
 from tailor_rl.bench.traces import TraceUsage
 from tailor_rl.bench.usage import Usage
 from tailor_rl.measures.habits import HABITS

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tailor_rl.bench.estimates import Estimate
-from tailor_rl.bench.paired import check_claim, compare, detectable_difference, student_mean
+from tailor_rl.bench.paired import check_claim, compare
+from tailor_rl.bench.student import detectable_difference, student_mean
 
 
 def found(value: float, low: float | None, high: float | None) -> Estimate:

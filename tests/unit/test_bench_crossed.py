@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tailor_rl.bench.crossed import Differences, crossed_interval
-from tailor_rl.bench.paired import student_mean
+from tailor_rl.bench.student import student_mean
 
 
 def of(

@@ -8,14 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tailor_rl.bench.paired import (
-    BySeed,
-    compare,
-    holm,
-    mean_over_settings,
-    page_trend,
-    student_mean,
-)
+from tailor_rl.bench.paired import compare, holm, page_trend
+from tailor_rl.bench.student import BySeed, mean_over_settings, student_mean
 
 # Hours of sleep gained under two drugs by ten patients: the example of Student (1908) and of every
 # textbook since; R's t.test(extra ~ group, data = sleep, paired = TRUE) prints t = -4.0621, df = 9,

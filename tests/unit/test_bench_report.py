@@ -18,14 +18,10 @@ from tailor_rl.bench.estimates import Estimate
 from tailor_rl.bench.figures import CellFigures
 from tailor_rl.bench.findings import Results
 from tailor_rl.bench.report import Extras, figure_svg, render_page, write_report
+from tailor_rl.bench.report.entries import figure_entry, points_entry
 from tailor_rl.bench.report.markdown import markdown
-from tailor_rl.bench.report.tables import (
-    cost_tables,
-    figure_entry,
-    figure_tables,
-    points_entry,
-    threshold_tables,
-)
+from tailor_rl.bench.report.spent_tables import cost_tables, threshold_tables
+from tailor_rl.bench.report.tables import figure_tables
 from tailor_rl.bench.results import as_json, write_results
 from tailor_rl.bench.usage_pooled import PooledTraces, PooledUsage
 from tailor_rl.bench.wording import share_text

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from tailor_rl.bench.findings import Results
+from tailor_rl.bench.report.entries import Entry, Table
 from tailor_rl.bench.report.plan_rows import plan_rows
+from tailor_rl.bench.report.spent_tables import cost_tables, threshold_tables
 from tailor_rl.bench.report.tables import (
     OVER_PROBLEMS,
-    Entry,
-    Table,
     claims_table,
     comparison_table,
-    cost_tables,
     figure_tables,
     matched_tables,
-    threshold_tables,
     trend_table,
 )
 from tailor_rl.bench.report.usage_tables import UsageByArm, usage_tables

@@ -13,16 +13,15 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from tailor_rl.bench.findings import Results
+from tailor_rl.bench.report.entries import Table
 from tailor_rl.bench.report.markdown import markdown
 from tailor_rl.bench.report.plan_rows import plan_rows
+from tailor_rl.bench.report.spent_tables import cost_tables, threshold_tables
 from tailor_rl.bench.report.tables import (
-    Table,
     claims_table,
     comparison_table,
-    cost_tables,
     figure_tables,
     matched_tables,
-    threshold_tables,
 )
 from tailor_rl.bench.report.usage_views import usage_views
 from tailor_rl.bench.report.views import (

@@ -18,7 +18,8 @@ from tailor_rl.bench.report.charts import (
     make_axis,
     swatch,
 )
-from tailor_rl.bench.report.tables import points_entry, seeds_alike
+from tailor_rl.bench.report.entries import points_entry
+from tailor_rl.bench.report.tables import seeds_alike
 from tailor_rl.bench.report.views import curve_chart, points_tick
 from tailor_rl.bench.wording import figure_label, p_equals, plural, setting_label
 from tailor_rl.printable import one_line

@@ -6,74 +6,44 @@ Knows nothing about HTML or Markdown: both escape for themselves.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from tailor_rl.bench.accounts import fact_text
 from tailor_rl.bench.arm_figures import STAGES
-from tailor_rl.bench.estimates import Estimate, bounded
-from tailor_rl.bench.figures import SPENT
 from tailor_rl.bench.findings import (
     Claimed,
     Compared,
-    Cost,
     FinalFigure,
     Results,
-    ThresholdTime,
     Trended,
+)
+from tailor_rl.bench.report.entries import (
+    EMPTY,
+    Entry,
+    Table,
+    figure_entry,
+    points_entry,
+    share_entry,
+    without,
 )
 from tailor_rl.bench.wording import (
     CURVE_FIGURES,
     FACTS,
-    KINDS,
     NONE,
-    PARTS,
-    UNITS,
     bracket,
     compared_label,
     figure_label,
     ood_label,
     p_text,
     plural,
-    points_text,
     seeds_named,
     setting_label,
     settings_named,
-    share_text,
 )
 from tailor_rl.bench.wording import (
     STAGES as STAGE_LABELS,
 )
-from tailor_rl.summary import amount
 
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What stands in a table: a figure, and its interval or remark."""
-
-    text: str
-    note: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.text} {self.note}" if self.note else self.text
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The first entry of a row names it."""
-
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[Entry, ...], ...]
-
-
-EMPTY = Entry(NONE)
 OVER_PROBLEMS = "interval over seeds and problems"
-
-
-def without(table: Table, column: str) -> Table:
-    i = table.head.index(column)
-    rows = tuple((*row[:i], *row[i + 1 :]) for row in table.rows)
-    return Table(table.title, (*table.head[:i], *table.head[i + 1 :]), rows)
 
 
 def figure_tables(results: Results, *, iqm: bool = False) -> Iterator[Table]:
@@ -115,32 +85,6 @@ def _figure_table(
         for arm, row in zip(arms, rows, strict=True)
     )
     return Table(title, ("arm", *head), tuple(body))
-
-
-def figure_entry(figure: str, estimate: Estimate | None) -> Entry:
-    """A gain is a difference of shares, and said in points."""
-    return points_entry(estimate) if figure.startswith("gain ") else share_entry(estimate)
-
-
-def share_entry(estimate: Estimate | None) -> Entry:
-    if estimate is None:
-        return EMPTY
-    return Entry(share_text(estimate.value), bracket(bounded(estimate, high=1.0)))
-
-
-def points_entry(estimate: Estimate | None) -> Entry:
-    if estimate is None:
-        return EMPTY
-    return Entry(points_text(estimate.value), bracket(estimate, sign=True))
-
-
-def _restricted_entry(time: ThresholdTime) -> Entry:
-    estimate = time.restricted_mean
-    if not time.num_reached:
-        return Entry(amount(estimate.value), "none by then")
-    if estimate.low is None or estimate.high is None:
-        return Entry(amount(estimate.value), bracket(estimate))
-    return Entry(amount(estimate.value), f"[{amount(estimate.low)}, {amount(estimate.high)}]")
 
 
 def comparison_table(results: Results, rows: Sequence[Compared], title: str) -> Table:
@@ -207,72 +151,6 @@ def _added(each: Compared | Trended) -> str:
     seeds = [seeds_named(each.added_seeds)] if each.added_seeds else []
     settings = [settings_named(each.added_settings)] if each.added_settings else []
     return f"{', '.join([*seeds, *settings])} added later" if seeds or settings else ""
-
-
-def threshold_tables(results: Results) -> Iterator[Table]:
-    """One for each setting, threshold and view; every unit is a column."""
-    keys = dict.fromkeys((t.setting, t.threshold, t.total) for t in results.thresholds)
-    for setting, threshold, total in keys:
-        found = [t for t in results.thresholds if (t.setting, t.threshold, t.total)
-                 == (setting, threshold, total)]  # fmt: skip
-        units = [unit for unit in (*SPENT, "all_tokens") if any(t.unit == unit for t in found)]
-        where = setting_label(setting, len(results.settings))
-        parts = (where, f"to {share_text(threshold)} on validation", view_label(total))
-        arms = dict.fromkeys(t.arm for t in found)
-        remark = "" if found[0].planned == "planned" else f" ({found[0].planned})"
-        yield Table(
-            ", ".join(filter(None, parts)) + remark,
-            ("arm", "reached", *(UNITS[unit] for unit in units)),
-            (*(_threshold_row(found, arm, units) for arm in arms), _horizon_row(found, units)),
-        )
-
-
-def _threshold_row(
-    found: Sequence[ThresholdTime], arm: str, units: Sequence[str]
-) -> tuple[Entry, ...]:
-    """Horizons are of a unit each: where runs that got there by then differ, each unit says it."""
-    mine = [next(t for t in found if (t.arm, t.unit) == (arm, unit)) for unit in units]
-    counts = [f"{t.num_reached} of {t.num_runs}" for t in mine]
-    entries = [_restricted_entry(t) for t in mine]
-    if len(set(counts)) == 1:
-        return (Entry(arm), Entry(counts[0]), *entries)
-    each = (
-        Entry(entry.text, ", ".join(filter(None, (entry.note, count))))
-        for entry, count in zip(entries, counts, strict=True)
-    )
-    return (Entry(arm), Entry("differs"), *each)
-
-
-def _horizon_row(found: Sequence[ThresholdTime], units: Sequence[str]) -> tuple[Entry, ...]:
-    horizons = {t.unit: t.horizon for t in found}
-    return (Entry("horizon"), Entry(""), *(Entry(amount(horizons[unit])) for unit in units))
-
-
-def view_label(total: bool) -> str:
-    return "with the cost of the SFT set" if total else "RL alone"
-
-
-def cost_tables(results: Results) -> Iterator[Table]:
-    """One a setting: what making the set, SFT and RL of an arm cost, and their sum."""
-    for setting in dict.fromkeys(cost.setting for cost in results.costs):
-        rows = [cost for cost in results.costs if cost.setting == setting and cost.mean]
-        kinds = [kind for kind in KINDS if any(cost.kind == kind for cost in rows)]
-        body = []
-        for arm in dict.fromkeys(cost.arm for cost in rows):
-            own = [cost for cost in rows if cost.arm == arm]
-            for part in (*PARTS, None):
-                found = [cost for cost in own if part in (cost.part, None)]
-                if found:
-                    name = "all" if part is None else PARTS[part]
-                    figures = (Entry(_cost(found, kind)) for kind in kinds)
-                    body.append((Entry(arm), Entry(name), *figures))
-        head = ("arm", "part", *(KINDS[kind] for kind in kinds))
-        yield Table(setting_label(setting, len(results.settings)), head, tuple(body))
-
-
-def _cost(rows: Sequence[Cost], kind: str) -> str:
-    found = [cost.mean for cost in rows if cost.kind == kind]
-    return amount(sum(found)) if found else NONE
 
 
 def matched_tables(results: Results) -> Iterator[Table]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tailor_rl.bench.estimates import Estimate
-from tailor_rl.bench.report.tables import EMPTY, Entry, Table, points_entry, share_entry
+from tailor_rl.bench.report.entries import EMPTY, Entry, Table, points_entry, share_entry
 from tailor_rl.bench.usage_pooled import PooledUsage
 from tailor_rl.bench.wording import bracket
 

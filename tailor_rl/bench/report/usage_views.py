@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tailor_rl.bench.estimates import Estimate
 from tailor_rl.bench.findings import BandPoint, Results
 from tailor_rl.bench.report.charts import ArmLine, arms_chart
-from tailor_rl.bench.report.tables import Table
+from tailor_rl.bench.report.entries import Table
 from tailor_rl.bench.report.usage_tables import UsageByArm, usage_tables
 from tailor_rl.bench.report.views import Chart
 from tailor_rl.bench.usage_pooled import PooledTraces

@@ -26,7 +26,9 @@ from tailor_rl.bench.report.charts import (
     scatter,
     swatch,
 )
-from tailor_rl.bench.report.tables import figure_entry, points_entry, seeds_alike, view_label
+from tailor_rl.bench.report.entries import figure_entry, points_entry
+from tailor_rl.bench.report.spent_tables import view_label
+from tailor_rl.bench.report.tables import seeds_alike
 from tailor_rl.bench.wording import (
     METRICS,
     UNITS,
