@@ -6,7 +6,9 @@ import re
 
 from tailor_rl.printable import one_line, printable
 
-_MARKUP = re.compile(r"[\\`*_\[\]<>#|!~&$@{}^=]")
+# An @ begins a mention, or is in an address that becomes a link; in "pass@4" it is neither.
+_AT = r"(?<!\w)@|@(?!\d+(?![\w+-]|\.\w))"
+_MARKUP = re.compile(rf"[\\`*_\[\]<>#|!~&${{}}^]|\A=|==|{_AT}")
 # At the start of a paragraph these begin a list, or are a rule across the page.
 _LIST_MARK = re.compile(r"\A(\d{1,9}(?=[.)])|(?=[-+]))(.)(?=[\s-]|\Z)")
 # A renderer turns bare addresses into links.

@@ -190,3 +190,9 @@ def test_a_code_block_cannot_be_ended_from_within() -> None:
     lines = code_block("```\n</pre>\r\n\n# out\u2028x").split("\n")
     assert all(line.startswith("    ") for line in lines)
     assert code_block("x" * 2100).endswith("[... 100 more characters]")
+
+
+def test_what_cannot_be_markup_is_left_to_be_read() -> None:
+    assert escaped("after RL, pass@4: p = 0.35.") == "after RL, pass@4: p = 0.35."
+    assert escaped("ask @bob, a@b.co, a@1.com") == r"ask \@bob, a\@b.co, a\@1.com"
+    assert escaped("= under a title, ==marked==") == r"\= under a title, \==marked\=="
