@@ -104,13 +104,17 @@ def _canary_logprobs(
     engine.add_request(CANARY_ID, prompt, params, priority=-1)
     bystanders: list[Any] = []
     while engine.has_unfinished_requests():
+        answer = None
+        # To the end of the step: a request that finishes beside the canary may stand behind it,
+        # and vLLM names it only once.
         for output in engine.step():
             if output.request_id != CANARY_ID:
                 bystanders.append(output)
             elif output.finished:
-                rows = output.prompt_logprobs[1:]
-                pairs = zip(tokens[1:], rows, strict=True)
-                return [row[token].logprob for token, row in pairs], bystanders
+                answer = output
+        if answer is not None:
+            pairs = zip(tokens[1:], answer.prompt_logprobs[1:], strict=True)
+            return [row[token].logprob for token, row in pairs], bystanders
     raise RuntimeError("the canary request vanished")
 
 

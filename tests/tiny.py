@@ -24,10 +24,12 @@ def make_student(
     layers: int = 2,
     max_length: int = 1024,
     seed: int = 0,
+    talkative: bool = False,
 ) -> Path:
     """Write a checkpoint that transformers and vLLM load, and return its folder.
 
-    `hidden` is a multiple of 32.
+    `hidden` is a multiple of 32. A `talkative` one ends its turn only where a grammar leaves it
+    nothing else; the others do so at any token, the first too, with probability 1 / VOCABULARY.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
@@ -52,9 +54,18 @@ def make_student(
             model: Any = Qwen2ForCausalLM(Qwen2Config(**shape))
         else:
             model = LlamaForCausalLM(LlamaConfig(**shape))
+    if talkative:
+        make_talkative(model)
     model.save_pretrained(folder)
     byte_level_tokenizer().save_pretrained(folder)
     return folder
+
+
+def make_talkative(model: Any) -> None:
+    """One dimension of the residual stream is large at every position and argues against ends."""
+    assert not model.config.tie_word_embeddings
+    model.get_input_embeddings().weight.data[:, 0] = 1.0
+    model.get_output_embeddings().weight.data[model.config.eos_token_id, 0] = -5.0
 
 
 def byte_level_tokenizer() -> Any:

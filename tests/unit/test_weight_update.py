@@ -31,7 +31,7 @@ def bundle(step: int = 5, scale: float = 1.0, dtype: torch.dtype = torch.float32
 
 
 class FakeLLM:
-    """Answers the canary with fixed log-probabilities, after one step for another request."""
+    """Answers the canary with fixed log-probabilities; two other requests finish in the same step."""
 
     def __init__(self, logprobs: tuple[float, ...], *, fails_at: str = "") -> None:
         self.logprobs = logprobs
@@ -61,9 +61,9 @@ class FakeLLM:
     def step(self) -> list[Any]:
         rows = [SimpleNamespace(logprob=logprob) for logprob in self.logprobs]
         answer = [None, *({t: r} for t, r in zip(self.canary[1:], rows, strict=True))]
-        other = SimpleNamespace(request_id="7", finished=True)
+        before, behind = (SimpleNamespace(request_id=i, finished=True) for i in ("7", "8"))
         canary = SimpleNamespace(request_id="canary", finished=True, prompt_logprobs=answer)
-        return [other, canary]
+        return [before, canary, behind]
 
 
 @pytest.mark.parametrize("current", [None, 4, 5])
@@ -108,7 +108,7 @@ def test_a_load_goes_through_its_phases_and_keeps_the_outputs_of_bystanders() ->
         "canary at -1",
     ]
     assert math.isclose(loaded.canary_difference, 5e-5, rel_tol=1e-3)
-    assert [output.request_id for output in loaded.bystanders] == ["7"]
+    assert [output.request_id for output in loaded.bystanders] == ["7", "8"]
 
 
 @pytest.mark.parametrize("bad", [-2.0002, math.nan, -math.inf])
