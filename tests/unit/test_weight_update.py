@@ -31,7 +31,7 @@ def bundle(step: int = 5, scale: float = 1.0, dtype: torch.dtype = torch.float32
 
 
 class FakeLLM:
-    """Answers the canary with fixed log-probabilities; two other requests finish in the same step."""
+    """Answers the canary with fixed log-probabilities; two others finish in the same step."""
 
     def __init__(self, logprobs: tuple[float, ...], *, fails_at: str = "") -> None:
         self.logprobs = logprobs
