@@ -15,6 +15,7 @@ import psutil
 from tailor_rl.summary import read_rows
 
 ROOT = Path(__file__).resolve().parents[1]
+POLL_S = 0.1  # a look at all processes costs 5 ms of one core
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def sit_until(
             family.look()
             killed = until is not None and until()
             late = time.monotonic() > deadline
-            time.sleep(0.02)
+            time.sleep(POLL_S)
         killed = killed and process.poll() is None  # else it ended by itself just then
     finally:
         family.kill()
