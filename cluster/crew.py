@@ -54,7 +54,10 @@ class Crew:
 
     async def dismiss(self, log: Callable[[str], None]) -> None:
         """Let teachers write down what was paid for, kill every process, free what was reserved."""
-        closing = asyncio.ensure_future(together([each.call("aclose") for each in self.teachers]))
+        # Not together(): one that died must not cut short what the others have yet to write down.
+        closing = asyncio.gather(
+            *(each.call("aclose") for each in self.teachers), return_exceptions=True
+        )
         with contextlib.suppress(TimeoutError, Exception):
             async with asyncio.timeout(self.last_words_s + GRACE_S):
                 if not (await asyncio.wait([closing], timeout=GRACE_S))[0]:
