@@ -240,6 +240,15 @@ def test_a_key_file_is_read_where_the_key_itself_is_not_set(
     assert os.environ["SOME_KEY"] == "abc"
 
 
+def test_a_key_file_that_cannot_be_read_is_wrong_input(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SOME_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("SOME_KEY", "")
+    with pytest.raises(ConfigError, match=r"SOME_KEY_FILE=.*: No such file"):
+        load_secret("SOME_KEY")
+
+
 def test_a_job_carries_the_key_files_of_every_teacher(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
