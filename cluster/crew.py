@@ -58,7 +58,8 @@ class Crew:
         closing = asyncio.gather(
             *(each.call("aclose") for each in self.teachers), return_exceptions=True
         )
-        with contextlib.suppress(TimeoutError, Exception):
+        # Cancelled by the Ctrl-C of who does not wait: the actors are to be killed all the same.
+        with contextlib.suppress(asyncio.CancelledError, Exception):
             async with asyncio.timeout(self.last_words_s + GRACE_S):
                 if not (await asyncio.wait([closing], timeout=GRACE_S))[0]:
                     log(

@@ -65,3 +65,12 @@ async def test_a_service_that_died_costs_the_others_no_answer() -> None:
     dead, living = FakeActor(dead=True), FakeActor(takes_s=0.1)
     await crew_of(dead, living, last_words_s=60).dismiss(lambda line: None)
     assert living.said == "closed" and living.killed
+
+
+async def test_who_does_not_wait_for_the_last_words_leaves_no_actor_behind() -> None:
+    crew = crew_of(FakeActor(takes_s=60), last_words_s=60)
+    dismissing = asyncio.create_task(crew.dismiss(lambda line: None))
+    await asyncio.sleep(0.01)
+    dismissing.cancel()
+    await asyncio.wait([dismissing])
+    assert all(actor.killed for actor in crew.actors)  # type: ignore[attr-defined]
