@@ -137,7 +137,10 @@ def test_ray_token_is_made_for_its_owner_only(
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001", "http://host:8265"])
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1:1", "ray://127.0.0.1:10001", "http://host:8265", "host:abc", "host:99999"],
+)
 def test_a_ray_that_is_not_there_is_told_at_once(address: str) -> None:
     with pytest.raises(ConfigError, match=r"cluster\.address="):
         _check_listening(address)
