@@ -193,13 +193,14 @@ class StepThread:
 
     def _run_jobs(self, engine: Any) -> None:
         while self._inbox:
-            job, future = self._inbox.popleft()
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(job(engine))
-            except Exception as error:
-                future.set_exception(error)
+            # It leaves the inbox when it is done: what ends the thread has to end its waiter too.
+            job, future = self._inbox[0]
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(job(engine))
+                except Exception as error:
+                    future.set_exception(error)
+            self._inbox.popleft()
         self.progress_at = time.monotonic()
 
     def _step(self, engine: Any) -> None:

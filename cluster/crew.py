@@ -54,8 +54,12 @@ class Crew:
 
     async def dismiss(self, log: Callable[[str], None]) -> None:
         """Let teachers write down what was paid for, kill every process, free what was reserved."""
-        closing = asyncio.ensure_future(together([each.call("aclose") for each in self.teachers]))
-        with contextlib.suppress(TimeoutError, Exception):
+        # Not together(): one that died must not cut short what the others have yet to write down.
+        closing = asyncio.gather(
+            *(each.call("aclose") for each in self.teachers), return_exceptions=True
+        )
+        # Cancelled by the Ctrl-C of who does not wait: the actors are to be killed all the same.
+        with contextlib.suppress(asyncio.CancelledError, Exception):
             async with asyncio.timeout(self.last_words_s + GRACE_S):
                 if not (await asyncio.wait([closing], timeout=GRACE_S))[0]:
                     log(

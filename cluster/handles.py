@@ -26,6 +26,9 @@ from tailor_rl.errors import TailorError
 from tailor_rl.protocols import TeacherReply, TeacherRequest, TeacherSpent
 
 WATCH_PERIOD_S = 1.0
+# Ray holds back what is beyond, by default at 1000: a stage may ask that much of one actor at once,
+# and a sync, a check or an order to close would wait behind it.
+CALLS_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Actor:
         options = ray.remote(AsyncHost if concurrent else Host).options(
             num_cpus=seat.share.cpus,
             num_gpus=seat.share.gpus,
+            max_concurrency=CALLS_AT_ONCE if concurrent else 1,
             max_restarts=0,
             scheduling_strategy=seat.strategy,
             runtime_env={"env_vars": env},

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tailor_rl.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -89,8 +91,14 @@ def load_secret(env: str) -> None:
     """Set the variable `env` from the file that `<env>_FILE` names, where only that is set.
 
     A key in a runtime environment can be read back in clear through Ray's job API; a path gives
-    nothing away.
+    nothing away. Raises ConfigError for a file that cannot be read.
     """
     path = os.environ.get(f"{env}_FILE") if env else None
     if path and not os.environ.get(env):
-        os.environ[env] = Path(path).expanduser().read_text().strip()
+        try:
+            os.environ[env] = Path(path).expanduser().read_text().strip()
+        except OSError as error:
+            raise ConfigError(
+                f"no key can be read from {env}_FILE={path}: {error.strerror}; name a file that "
+                f"holds it, or set {env} itself"
+            ) from error

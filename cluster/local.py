@@ -104,10 +104,14 @@ def _check_listening(address: str) -> None:
             f"cluster.address={address!r} is no address of a Ray cluster itself: give HOST:PORT of "
             "its head (`ray start` prints it), or send the run there with `tailor submit`"
         )
-    if url.hostname is None or url.port is None:
+    try:
+        host, port = url.hostname, url.port
+    except ValueError as error:
+        raise ConfigError(f"cluster.address={address!r} is no HOST:PORT: {error}") from error
+    if host is None or port is None:
         return  # "auto": Ray looks for a cluster on this machine, and answers at once
     try:
-        socket.create_connection((url.hostname, url.port), timeout=CONNECT_S).close()
+        socket.create_connection((host, port), timeout=CONNECT_S).close()
     except OSError as error:
         raise ConfigError(
             f"no Ray at cluster.address={address!r} ({error.strerror or error}): start one there "

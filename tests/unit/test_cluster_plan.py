@@ -137,7 +137,10 @@ def test_ray_token_is_made_for_its_owner_only(
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001", "http://host:8265"])
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1:1", "ray://127.0.0.1:10001", "http://host:8265", "host:abc", "host:99999"],
+)
 def test_a_ray_that_is_not_there_is_told_at_once(address: str) -> None:
     with pytest.raises(ConfigError, match=r"cluster\.address="):
         _check_listening(address)
@@ -238,6 +241,15 @@ def test_a_key_file_is_read_where_the_key_itself_is_not_set(
     monkeypatch.setenv("SOME_KEY", "")
     load_secret("SOME_KEY")
     assert os.environ["SOME_KEY"] == "abc"
+
+
+def test_a_key_file_that_cannot_be_read_is_wrong_input(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SOME_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("SOME_KEY", "")
+    with pytest.raises(ConfigError, match=r"SOME_KEY_FILE=.*: No such file"):
+        load_secret("SOME_KEY")
 
 
 def test_a_job_carries_the_key_files_of_every_teacher(

@@ -9,16 +9,20 @@ from typing import Any
 import pytest
 
 from cluster.crew import Crew
+from tailor_rl.errors import TeacherError
 
 
 class FakeActor:
-    def __init__(self, *, takes_s: float = 0.0) -> None:
+    def __init__(self, *, takes_s: float = 0.0, dead: bool = False) -> None:
         self._takes_s = takes_s
+        self._dead = dead
         self.said = ""
         self.killed = False
 
     async def call(self, method: str, *args: Any) -> None:
         assert method == "aclose" and not self.killed
+        if self._dead:
+            raise TeacherError("teacher service 0 died")
         await asyncio.sleep(self._takes_s)
         self.said = "closed"
 
@@ -26,9 +30,9 @@ class FakeActor:
         self.killed = True
 
 
-def crew_of(teacher: FakeActor, *, last_words_s: float) -> Crew:
+def crew_of(*services: FakeActor, last_words_s: float) -> Crew:
     others: Any = (FakeActor(),)
-    teachers: Any = (teacher,)
+    teachers: Any = services
     return Crew(others, (), {}, teachers, None, last_words_s=last_words_s)
 
 
@@ -55,3 +59,18 @@ async def test_a_teacher_that_never_closes_is_killed_in_the_end(
     await crew_of(teacher, last_words_s=0.1).dismiss(lambda line: None)
     assert teacher.killed and not teacher.said
     assert time.monotonic() - begin < 10
+
+
+async def test_a_service_that_died_costs_the_others_no_answer() -> None:
+    dead, living = FakeActor(dead=True), FakeActor(takes_s=0.1)
+    await crew_of(dead, living, last_words_s=60).dismiss(lambda line: None)
+    assert living.said == "closed" and living.killed
+
+
+async def test_who_does_not_wait_for_the_last_words_leaves_no_actor_behind() -> None:
+    crew = crew_of(FakeActor(takes_s=60), last_words_s=60)
+    dismissing = asyncio.create_task(crew.dismiss(lambda line: None))
+    await asyncio.sleep(0.01)
+    dismissing.cancel()
+    await asyncio.wait([dismissing])
+    assert all(actor.killed for actor in crew.actors)  # type: ignore[attr-defined]

@@ -121,6 +121,14 @@ def test_even_a_system_exit_inside_a_step_leaves_nobody_waiting(
     assert "SystemExit" in cause(steps.start("prompt", [9]).future)
 
 
+def test_even_a_system_exit_inside_a_job_leaves_nobody_waiting(steps: StepThread) -> None:
+    def load(engine: Any) -> None:
+        raise SystemExit(1)
+
+    assert "SystemExit" in cause(steps.submit(load))
+    assert "SystemExit" in cause(steps.start("prompt", [1]).future)
+
+
 def test_closing_ends_calls_in_flight_with_an_error(llm: FakeLLM) -> None:
     thread = StepThread(lambda: llm)
     llm.may_step.clear()
