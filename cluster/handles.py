@@ -95,6 +95,15 @@ class Actor:
         """Run a method over there. An ObjectRef among `args` arrives as its value."""
         return await self._result(self._handle.call.remote(method, *args, **kwargs))
 
+    async def call_while_wanted(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """As `call`; when the caller is cancelled, the coroutine over there is too."""
+        reference = self._handle.call.remote(method, *args, **kwargs)
+        try:
+            return await self._result(reference)
+        except asyncio.CancelledError:
+            ray.cancel(reference)
+            raise
+
     async def put(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Run a method and leave its result in the object store: an ObjectRef, once it is there."""
         put = self._handle.put.options(num_returns=2)
@@ -153,7 +162,7 @@ class EngineHandle:
         seed: int,
         stall_s: float,
     ) -> list[RawRollout]:
-        rollouts: list[RawRollout] = await self._actor.call(
+        rollouts: list[RawRollout] = await self._actor.call_while_wanted(
             "generate",
             prompt_ids,
             num=num,

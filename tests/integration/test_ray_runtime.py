@@ -173,9 +173,26 @@ def test_a_killed_rank_is_a_learner_error_that_names_it_within_seconds(student: 
     asyncio.run(law())
 
 
-def test_a_killed_engine_is_an_engine_error_even_when_nobody_waits_for_it(student: Path) -> None:
+async def engine_drops_what_nobody_waits_for(run: Parts) -> None:
+    """A call of 512 sequences, 128 of them decoded at a time, cancelled while it decodes."""
+    long = Sampling(temperature=1.0, max_tokens=100)
+    asked = asyncio.create_task(run.pool.generate(PROBLEM, num=512, sampling=long, seed=0))
+    engine = run.crew.engines[0]
+    async with asyncio.timeout(30):
+        while (await engine.call("stats")).sequences_in_flight == 0:
+            await asyncio.sleep(0.01)
+        asked.cancel()
+        while (await engine.call("stats")).sequences_in_flight > 0:
+            await asyncio.sleep(0.01)
+    assert (await engine.call("stats")).generated_tokens < 512 * 100 / 4
+
+
+def test_an_engine_drops_what_is_cancelled_and_its_death_is_told_even_when_nobody_waits(
+    student: Path,
+) -> None:
     async def law() -> None:
         async with parts(student, engines=1, ranks=1, zero=0) as run:
+            await engine_drops_what_nobody_waits_for(run)
             idle = asyncio.create_task(guarded(asyncio.sleep(60), run.crew.actors))
             os.kill(await pid_of(run.crew.engines[0]), signal.SIGKILL)
             killed = time.monotonic()
