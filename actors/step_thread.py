@@ -176,8 +176,9 @@ class StepThread:
             raise EngineError(self.refusal)
         try:
             for place, (request_id, param) in enumerate(zip(call.ids, params, strict=True)):
-                engine.add_request(request_id, prompt, param)
+                # Before vLLM has it: one that it half took in and refused is to be dropped too.
                 self._calls[request_id] = (call, place)
+                engine.add_request(request_id, prompt, param)
         except Exception as error:
             self._drop(engine, call)
             raise EngineError(f"{self._what} refused a request: {error}") from error
