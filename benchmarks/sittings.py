@@ -15,7 +15,7 @@ import psutil
 from tailor_rl.summary import read_rows
 
 ROOT = Path(__file__).resolve().parents[1]
-POLL_S = 0.1  # a look at all processes costs 5 ms of one core
+POLL_S = 0.1  # not less: a look reads every process of the machine
 
 
 @dataclass(frozen=True, slots=True)

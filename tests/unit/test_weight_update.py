@@ -70,7 +70,9 @@ class FakeLLM:
 def test_newer_weights_and_the_same_again_are_verified(current: int | None) -> None:
     good = bundle(step=5)
     held = None if current is None else WeightVersion(current, good.version.checksum)
-    verify(good, held, Progress())
+    progress = Progress()
+    verify(good, held, progress)
+    assert str(progress) == "phase: verify"  # to its end: no parameter is left being looked at
 
 
 @pytest.mark.parametrize(
