@@ -97,8 +97,9 @@ def load_secret(env: str) -> None:
     if path and not os.environ.get(env):
         try:
             os.environ[env] = Path(path).expanduser().read_text().strip()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
             raise ConfigError(
-                f"no key can be read from {env}_FILE={path}: {error.strerror}; name a file that "
+                f"no key can be read from {env}_FILE={path}: {why}; name a file that "
                 f"holds it, or set {env} itself"
             ) from error

@@ -16,8 +16,9 @@ from tailor_rl.config.load import parse_override, to_toml
 from tailor_rl.curation.lineage import Lineage, render
 from tailor_rl.errors import ConfigError
 from tailor_rl.markdown import code_block, escaped
-from tailor_rl.runs.files import read_tables, write_atomic
+from tailor_rl.runs.files import write_atomic
 from tailor_rl.runs.folder import read_resolved
+from tailor_rl.runs.ledger import read_ledger
 from tailor_rl.summary import (
     LEDGER_COLUMNS,
     percent,
@@ -101,7 +102,7 @@ def _page(chosen: Exported, figures: list[Evaluation]) -> str:
         otherwise=_cut_otherwise(learner, resolved.config),
         figures=[_row(row, chosen) for row in figures],
         facts=[] if lineage is None else render(lineage),
-        costs=_costs(read_tables(chosen.run / "ledger.json")),
+        costs=_costs(read_ledger(chosen.run)),
         recipe=to_toml(_public_config(resolved.config)),
         recipe_characters=RECIPE_CHARACTERS,
         command=_command(resolved.provenance.command),

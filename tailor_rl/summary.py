@@ -19,7 +19,8 @@ from rich.text import Text
 
 from tailor_rl.errors import RunFolderError
 from tailor_rl.printable import one_line
-from tailor_rl.runs.files import read_json, read_lines, read_tables
+from tailor_rl.runs.files import read_json, read_lines
+from tailor_rl.runs.ledger import read_ledger
 from tailor_rl.types import Evaluation
 
 STAGE_LABELS = {"base": "base", "sft": "after SFT", "rl": "after RL"}
@@ -92,11 +93,20 @@ def read_evaluations(run_path: Path) -> list[Evaluation]:
             f"{path} has a row without {error}: it was written by another version of tailor_rl"
         ) from error
     for number, row in enumerate(rows, start=1):
-        if not all(isinstance(each, int | float) for each in (row.value, row.low, row.high)):
-            raise RunFolderError(
-                f"{path}, line {number} has no number for a figure: remove the line"
-            )
+        for field in fields(Evaluation):
+            if not isinstance(getattr(row, field.name), _FIELD_TYPES[str(field.type)]):
+                raise RunFolderError(
+                    f"{path}, line {number} is damaged ({field.name!r} is no {field.type}): "
+                    "remove the line"
+                )
     return rows
+
+
+_FIELD_TYPES: dict[str, type | tuple[type, ...]] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+}
 
 
 def _known(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +146,7 @@ def summarise(run_path: Path) -> Summary:
         cells[row.stage, row.split, row.k] = row
     stages = tuple(stage for stage in STAGE_LABELS if any(key[0] == stage for key in cells))
     splits = tuple(sorted({key[1] for key in cells}, key=lambda s: (s != "test", s)))
-    ledger = read_tables(run_path / "ledger.json")
+    ledger = read_ledger(run_path)
     return Summary(
         run=run_path.resolve().name,
         stages=stages,

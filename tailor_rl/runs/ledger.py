@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tailor_rl.errors import RunFolderError
 from tailor_rl.runs.files import explaining_disk_errors, read_tables, write_json
 
 LOST = "_lost"  # steps after the last checkpoint, which are made again after a kill
@@ -101,7 +102,16 @@ class Ledger:
 
 def read_ledger(run: Path) -> dict[str, dict[str, float]]:
     """Amounts by stage; {} before anything was spent. RunFolderError for a damaged file."""
-    return read_tables(run / "ledger.json")
+    path = run / "ledger.json"
+    stages = read_tables(path)
+    for stage, spent in stages.items():
+        for name, amount in spent.items():
+            if isinstance(amount, bool) or not isinstance(amount, int | float):
+                raise RunFolderError(
+                    f"{path} is damaged ({name!r} of {stage!r} is no number): restore it or start a"
+                    " new run"
+                )
+    return stages
 
 
 def _number(amount: float) -> float:

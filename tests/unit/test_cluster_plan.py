@@ -250,6 +250,9 @@ def test_a_key_file_that_cannot_be_read_is_wrong_input(
     monkeypatch.setenv("SOME_KEY", "")
     with pytest.raises(ConfigError, match=r"SOME_KEY_FILE=.*: No such file"):
         load_secret("SOME_KEY")
+    (tmp_path / "key").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"SOME_KEY_FILE=.*: it is no text"):
+        load_secret("SOME_KEY")
 
 
 def test_a_job_carries_the_key_files_of_every_teacher(

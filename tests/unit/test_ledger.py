@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tailor_rl.errors import RunFolderError
 from tailor_rl.runs.folder import RunFolder
 from tailor_rl.runs.ledger import Ledger, read_ledger
 from tests.run_folders import journal
@@ -84,3 +85,9 @@ def test_a_stage_without_a_checkpoint_loses_all_and_what_it_found_stays(folder: 
     assert found["validation"] == {"problems": 4}
     assert found["validation_lost"] == {"problems": 2}
     assert found["rl"] == {} and found["rl_lost"] == {"rollouts": 8}
+
+
+def test_an_amount_that_is_no_number_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "ledger.json").write_text('{"rl": {"rollouts": "many"}}')
+    with pytest.raises(RunFolderError, match=r"ledger.json is damaged \('rollouts' of 'rl' is no"):
+        read_ledger(tmp_path)

@@ -139,8 +139,9 @@ def test_a_file_of_something_else_is_one_sentence(tmp_path: Path, name: str) -> 
         write_report(run)
 
 
-def test_a_figure_that_is_no_number_is_named(tmp_path: Path) -> None:
-    row = {**dataclasses.asdict(evaluation("base", "test", 0.5)), "value": "much"}
+@pytest.mark.parametrize("wrong", [{"value": "much"}, {"step": "5"}, {"split": 1}])
+def test_a_field_of_another_type_is_named(tmp_path: Path, wrong: dict[str, object]) -> None:
+    row = {**dataclasses.asdict(evaluation("base", "test", 0.5)), **wrong}
     write_rows(tmp_path / "evaluations.jsonl", [row])
-    with pytest.raises(RunFolderError, match="line 1 has no number for a figure"):
+    with pytest.raises(RunFolderError, match=rf"line 1 is damaged \('{next(iter(wrong))}' is no"):
         summarise(tmp_path)
