@@ -19,6 +19,7 @@ import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from tailor_rl.bench.traces import effective_number
+from tailor_rl.bench.usage import FEWEST
 from tailor_rl.chat import ChatTokens
 from tailor_rl.measures.styles import Styles, Text
 from tailor_rl.runs.environment import describe_environment
@@ -74,6 +75,7 @@ def examine(cell: Path, num_problems: int, num_samples: int) -> dict[str, Any]:
         how: {
             "right": share(sum(right[how]), len(texts[how])),
             "repeats": share(sum(map(repeats, texts[how])), len(texts[how])),
+            "supposes_again": share(sum(map(supposes_again, texts[how])), len(texts[how])),
             "no_answer": share(sum("<answer>" not in t for t in texts[how]), len(texts[how])),
             "right_of_those_that_do_not_repeat": share(
                 sum(ok for ok, t in zip(right[how], texts[how], strict=True) if not repeats(t)),
@@ -82,7 +84,13 @@ def examine(cell: Path, num_problems: int, num_samples: int) -> dict[str, Any]:
         }
         for how in texts
     }
-    styles = learn_styles(cell)
+    made = read_rows(cell / "demonstrations.jsonl")
+    traces = [row["trace"] for row in made]
+    found["demonstrations"] = {
+        "repeats": share(sum(map(repeats, traces)), len(traces)),
+        "supposes_again": share(sum(map(supposes_again, traces)), len(traces)),
+    }
+    styles = learn_styles(made)
     if styles is None:
         return found
     follows = {
@@ -137,21 +145,28 @@ def share(num: int, of: int) -> list[float] | None:
 
 
 def repeats(text: str) -> bool:
-    """Whether a sentence stands three times or more. Of three people a statement about two is
-    examined twice at most by a search that tries nothing again.
+    """Whether a sentence stands three times or more. A right search may do that too, where a
+    statement is about few people: compare with the demonstrations' share.
     """
     return max(Counter(text.split(". ")).values()) > 2
 
 
-def learn_styles(cell: Path) -> Styles | None:
-    """From the run's own demonstrations; None where they follow no primitive."""
-    made = [row for row in read_rows(cell / "demonstrations.jsonl") if row["primitive_id"]]
-    ids = sorted({row["primitive_id"] for row in made})
+def supposes_again(text: str) -> bool:
+    """Whether the same supposition, word for word, is made twice."""
+    made = [part for part in text.split(". ") if part.startswith(("Suppose ", "Let "))]
+    return len(set(made)) < len(made)
+
+
+def learn_styles(made: Sequence[dict[str, Any]]) -> Styles | None:
+    """From demonstrations, of primitives that have enough; None where fewer than two have."""
+    num = Counter(row["primitive_id"] for row in made if row["primitive_id"])
+    ids = sorted(name for name in num if num[name] >= FEWEST)
     if len(ids) < 2:
         return None
+    kept = [row for row in made if row["primitive_id"] in ids]
     return Styles(
-        [Text(row["trace"], row["prompt"], row["problem_id"]) for row in made],
-        [ids.index(row["primitive_id"]) for row in made],
+        [Text(row["trace"], row["prompt"], row["problem_id"]) for row in kept],
+        [ids.index(row["primitive_id"]) for row in kept],
         seed=derive_seed(0, "usage"),
     )
 
