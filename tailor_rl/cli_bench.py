@@ -168,9 +168,9 @@ def _check_recipes(
 
 def print_plan(prepared: Prepared) -> None:
     """The cells, what is compared, and what it will cost."""
-    from tailor_rl.bench.expected import grid_cost
+    from tailor_rl.bench.expected import grid_cost, what_is_known
 
-    study = prepared.study
+    study, request = prepared.study, prepared.request
     if study.question:
         typer.echo(study.question)
     typer.echo(f"{len(prepared.chosen)} cells in {_place(prepared)}:")
@@ -179,10 +179,14 @@ def print_plan(prepared: Prepared) -> None:
         seeds = [c.seed for c in prepared.cells if c.family == family and c.name in names]
         if seeds:
             typer.echo(f"  {family:<40} seeds {', '.join(map(str, seeds))}: {_cost(cost)} each")
-    total = grid_cost(prepared.chosen, prepared.forecasts)
+    known = what_is_known(_place(prepared), add=request.add, reuse=request.reuse)
+    left = [cell for cell in prepared.chosen if cell.name not in known.cells]
+    if len(left) < len(prepared.chosen):
+        typer.echo(f"finished, and not counted below: {len(prepared.chosen) - len(left)} of them")
+    total = grid_cost(left, prepared.forecasts, known.parts)
     if total.shared:
         shared = ", ".join(f"{part} {num} times" for part, num in total.shared.items())
-        typer.echo(f"made once and shared: {shared}")
+        typer.echo(f"made once{' or there already' if known.parts else ''} and shared: {shared}")
     typer.echo(f"altogether: {_cost(total)}")
     for planned in study.comparisons:
         typer.echo(f"planned: {planned.arm} against {planned.against}, {planned.figure}")
@@ -295,7 +299,7 @@ def _work_off(
             provenance=provenance,
             overview=overview,
             at_once=room,
-            changed=lambda: what_changed(sitting.version),
+            changed=lambda: what_changed(sitting),
         )
         return queue.run()
 

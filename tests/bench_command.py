@@ -12,9 +12,11 @@ import pytest
 
 from tailor_rl.bench import process
 from tailor_rl.cli import main
+from tailor_rl.config.load import resolve_config
+from tailor_rl.config.schema import RunConfig
 from tailor_rl.kit import Kit
 from tailor_rl.pipeline import tailor, train
-from tailor_rl.runs.folder import RunFolder, read_resolved
+from tailor_rl.runs.folder import RunFolder
 from tailor_rl.runs.journal import RunJournal
 from tailor_rl.screen import PlainScreen
 from tests.fakes import FakeGrader, FakeLearner, FakePool, FakeTask, FakeTeacher, FakeTokens
@@ -40,11 +42,14 @@ class RunOnFakes:
 
     made: ClassVar[list[str]] = []
     failing: ClassVar[frozenset[str]] = frozenset()
+    ran: ClassVar[dict[str, RunConfig]] = {}  # what each last ran by
 
-    def __init__(self, run: Path, log: Path) -> None:
+    def __init__(self, run: Path, log: Path, recipe: Path | None) -> None:
         RunOnFakes.made.append(run.name)
         log.write_text("what a run prints\n")
-        with RunFolder.resume(run, read_resolved(run)) as folder:
+        asked = None if recipe is None else resolve_config(recipe, command=())
+        with RunFolder.resume(run, asked) as folder:
+            RunOnFakes.ran[run.name] = folder.config
             if run.name in RunOnFakes.failing:
                 folder.record_outcome("failed", "the teacher left")
                 self.code = 3

@@ -86,24 +86,38 @@ def make_forecasts(cells: Sequence[CellFigures], gains: Sequence[float | None]) 
 
     Spearman's rank correlation over means of arms, with the interval of Bonett & Wright (2000):
     Fisher's z with standard error sqrt((1 + r^2 / 2) / (n - 3)). Runs of one arm are no evidence of
-    their own: their forecasts are all but the same, and a mean is what they have in common.
+    their own: their forecasts are all but the same, and a mean is what they have in common. Nor are
+    its settings: an arm's mean is over those that all arms have, so that gains on one task are not
+    ranked among those on another.
     """
     foretold = tuple(
         Foretold(cell.cell, cell.setting, cell.arm, cell.forecast, gain)
         for cell, gain in zip(cells, gains, strict=True)
         if cell.forecast is not None and gain is not None
     )
-    by_arm: dict[tuple[str, str], list[Foretold]] = {}
+    by_arm: dict[str, dict[str, list[Foretold]]] = {}
     for each in foretold:
-        by_arm.setdefault((each.setting, each.arm), []).append(each)
+        by_arm.setdefault(each.arm, {}).setdefault(each.setting, []).append(each)
     num = len(by_arm)
     if num < FEWEST_FORECASTS:
         few = f"{plural(num, 'arm')} with both a forecast and a gain" if num else "no arm has both"
         return Forecasts(
             foretold, None, f"{few}: too few to say whether the forecast orders gains as they came"
         )
-    forecast_N = np.array([fmean(each.forecast for each in arm) for arm in by_arm.values()])
-    gain_N = np.array([fmean(each.gain for each in arm) for arm in by_arm.values()])
+    common = set.intersection(*(set(settings) for settings in by_arm.values()))
+    if not common:
+        return Forecasts(
+            foretold, None, "no setting has every arm's: nothing to rank them by in one place"
+        )
+    forecast_N, gain_N = (
+        np.array(
+            [
+                fmean(fmean(getattr(run, name) for run in settings[each]) for each in common)
+                for settings in by_arm.values()
+            ]
+        )
+        for name in ("forecast", "gain")
+    )
     if np.ptp(forecast_N) <= ROUNDING or np.ptp(gain_N) <= ROUNDING:
         return Forecasts(
             foretold, None, "every arm has the same forecast or the same gain: no order to see"

@@ -113,7 +113,16 @@ def _cell(study: Study, file: Path, overrides: Sequence[str], place: Place) -> C
 
 def _recipe(study: Study, parts: Mapping[str, dict[str, Any]], *, name: str, file: Path) -> str:
     """That of the cell's task or student, if one names its own; taken out of that part."""
-    own = [recipe for axis in ("task", "student") if (recipe := parts[axis].pop("recipe", None))]
+    named = {
+        axis: parts[axis].pop("recipe") for axis in ("task", "student") if "recipe" in parts[axis]
+    }
+    for axis, recipe in named.items():
+        if not (isinstance(recipe, str) and recipe):
+            raise ConfigError(
+                f"{file}, cell {name}: its {axis} has recipe = {recipe!r}: it must be the path of "
+                "a recipe"
+            )
+    own = list(named.values())
     if len(own) > 1:
         raise ConfigError(
             f"{file}, cell {name}: its task names the recipe {own[0]} and its student {own[1]}: "

@@ -5,6 +5,7 @@ study.json     the study as it was last asked for, and the command
 cells/NAME/    a run folder            logs/NAME.log    what its run printed
 new/           cells that are being put together
 elsewhere/*/   figures of cells that were run in another place
+logs/NAME.toml the recipe that a run went on by, where it was another than its own
 gathered.json, results.json, report.html, report.md, report.svg
 """
 
@@ -24,9 +25,9 @@ from pydantic import BaseModel, Field
 from tailor_rl.bench.cells import Cell
 from tailor_rl.bench.sharing import share
 from tailor_rl.bench.study import Study
-from tailor_rl.config.load import Provenance, ResolvedConfig
+from tailor_rl.config.load import Provenance, ResolvedConfig, differences, to_toml
 from tailor_rl.errors import RunFolderError
-from tailor_rl.runs.files import explaining_disk_errors, read_typed, write_json
+from tailor_rl.runs.files import explaining_disk_errors, read_typed, write_atomic, write_json
 from tailor_rl.runs.folder import RunFolder, agree, read_outcome, read_run_config
 
 STUDY, CELLS, LOGS, NEW = "study.json", "cells", "logs", "new"
@@ -104,6 +105,19 @@ class StudyFolder:
             taken = share(cell.config, run.path, donors)
         (self.path / NEW / cell.name).rename(self.cell(cell.name))
         return taken
+
+    def recipe_to_go_on_by(self, cell: Cell) -> tuple[Path | None, list[str]]:
+        """Of a cell that was begun, where the study now says otherwise of what may change (such as
+        the cluster's address, or what may be spent): a file with the recipe, and what is new in it.
+        """
+        stored = read_run_config(self.cell(cell.name))
+        changes = differences(stored, cell.config, free=True)
+        if not changes:
+            return None, []
+        file = self.log(cell.name).with_suffix(".toml")
+        with explaining_disk_errors(self.path, cell.name):
+            write_atomic(file, to_toml(cell.config))
+        return file, [f"{key} {new} (begun with {old})" for key, old, new in changes]
 
     def check(self, cells: Sequence[Cell]) -> None:
         """RunFolderError where a cell that exists was begun by another recipe, or is no longer one:

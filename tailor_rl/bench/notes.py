@@ -86,16 +86,17 @@ def _what_was_not_asked(
 
 def _never_reached(grouped: Cells, times: Sequence[ThresholdTime]) -> Iterator[str]:
     several = len({setting for setting, _ in grouped}) > 1
-    for threshold in dict.fromkeys(t.threshold for t in times):
+    in_steps = [t for t in times if (t.unit, t.total) == ("step", False)]
+    for threshold, horizon in dict.fromkeys((t.threshold, t.horizon) for t in in_steps):
         arms = [
             f"{t.arm} ({t.setting})" if several else t.arm
-            for t in times
-            if (t.threshold, t.unit, t.total, t.num_reached) == (threshold, "step", False, 0)
+            for t in in_steps
+            if (t.threshold, t.horizon, t.num_reached) == (threshold, horizon, 0)
         ]
         if arms:
             yield (
-                f"No run of {listed(arms)} reached {100 * threshold:g} %: restricted means are the "
-                "horizon there, which is a lower bound"
+                f"No run of {listed(arms)} reached {100 * threshold:g} % by step {horizon:g}, the "
+                "horizon: restricted means are that there, which is a lower bound"
             )
 
 

@@ -15,7 +15,7 @@ is named here. Knows nothing about folders but what stages.json says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,10 @@ from tailor_rl.config.schema import RunConfig
 from tailor_rl.initialisations.re_distill import first_recipe
 
 # Where a run takes place and how long it waits: nothing that it makes depends on that.
-_NO_MATTER = ("cluster", "learner.threads", "rollout.sync_timeout_s", "teacher.deadline_s")
+_NO_MATTER = (
+    "cluster", "learner.threads", "rollout.sync_timeout_s", "rollout.threads", "teacher.deadline_s",
+    "teacher.hosted.threads", "teacher.more.*.hosted.threads",
+)  # fmt: skip
 
 # Sections that the making of a set does not read, unless it trains the student on the way.
 _MAKING = (
@@ -59,12 +62,19 @@ def _without(cfg: RunConfig, *keys: str) -> dict[str, Any]:
     """The recipe as JSON without these sections or keys, nor those that change no result."""
     table = cfg.model_dump(mode="json")
     for key in (*keys, *_NO_MATTER):
-        *sections, last = key.split(".")
-        inner = table
-        for section in sections:
-            inner = inner.get(section, {})
-        inner.pop(last, None)
+        _take_out(table, key.split("."))
     return table
+
+
+def _take_out(table: dict[str, Any], path: Sequence[str]) -> None:
+    """The value at these keys, if there; "*" is every key."""
+    first, *rest = path
+    if not rest:
+        table.pop(first, None)
+        return
+    for key in tuple(table) if first == "*" else (first,):
+        if isinstance(inner := table.get(key), dict):
+            _take_out(inner, rest)
 
 
 def _base(cfg: RunConfig) -> Mapping[str, Any]:

@@ -17,8 +17,11 @@ _PR_SET_PDEATHSIG = 1
 class RunProcess:
     """`queue.Process` of a real run."""
 
-    def __init__(self, run: Path, log: Path) -> None:
-        command = [sys.executable, "-m", "tailor_rl", "run", "--resume", str(run), "--plain"]
+    def __init__(self, run: Path, log: Path, recipe: Path | None) -> None:
+        asked = [] if recipe is None else [str(recipe)]
+        command = [
+            sys.executable, "-m", "tailor_rl", "run", *asked, "--resume", str(run), "--plain",
+        ]  # fmt: skip
         with log.open("ab") as file:
             self._process = subprocess.Popen(
                 command,

@@ -38,7 +38,8 @@ class Process(Protocol):
         ...
 
 
-Start = Callable[[Path, Path], Process]  # a run folder, and the file for what the run prints
+# A run folder, the file for what the run prints, and the recipe that it goes on by, if not its own.
+Start = Callable[[Path, Path, Path | None], Process]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,15 @@ class Progress:
 
     @property
     def left_s(self) -> float | None:
-        """Until all are done, by the mean of those that were run here; None before the first."""
+        """Until all are done, by the mean of those that were run here; None before the first. No
+        cell is done sooner for there being room beside it.
+        """
         if not self.seconds:
             return None
         each = sum(self.seconds) / len(self.seconds)
         waiting = len(self.cells) - len(self.finished) - len(self.failed) - len(self.running)
-        under_way = (max(0.0, each - spent) for spent in self.running.values())
-        return (waiting * each + sum(under_way)) / self.at_once
+        left = [max(0.0, each - spent) for spent in self.running.values()] + [each] * waiting
+        return max(sum(left) / self.at_once, max(left, default=0.0))
 
 
 class Overview(Protocol):
@@ -198,14 +201,18 @@ class Queue:
         return [*self._folder.runs(), *self._reuse]
 
     def _begin(self, cell: Cell) -> None:
-        path, shared = self._folder.cell(cell.name), {}
-        if not path.is_dir():
+        path, shared, recipe = self._folder.cell(cell.name), {}, None
+        if path.is_dir():
+            recipe, changes = self._folder.recipe_to_go_on_by(cell)
+            if changes:
+                self._overview.log(f"{cell.name} goes on with {', '.join(changes)}")
+        else:
             shared = self._folder.prepare(cell, self._donors(), self._provenance)
         if self._folder.finished(cell):  # another study has made it, whole
             self.progress.finished.append(cell.name)
             self._overview.began(cell, shared, self.progress)
             return
-        process = self._start(path, self._folder.log(cell.name))
+        process = self._start(path, self._folder.log(cell.name), recipe)
         self._jobs.append(Job(cell, process, self._clock()))
         self._times()
         self._overview.began(cell, shared, self.progress)

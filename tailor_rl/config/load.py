@@ -6,6 +6,7 @@ Checks each value by itself; options that do not go together are checks.py's.
 from __future__ import annotations
 
 import copy
+import fnmatch
 import hashlib
 import json
 import math
@@ -25,7 +26,7 @@ from tailor_rl.runs.environment import this_machine
 
 # What may change when a run goes on: where it does, how its learner is cut up, and what may still
 # be spent. Most keys of the learner change the order of sums, so that the run no longer goes on bit
-# for bit: the log says so.
+# for bit: the log says so. "*" is any name.
 FREE_KEYS = frozenset(
     {
         "cluster.address",
@@ -39,9 +40,12 @@ FREE_KEYS = frozenset(
         "learner.threads",
         "learner.zero_stage",
         "rollout.sync_timeout_s",
+        "rollout.threads",
         "teacher.budget_money",
         "teacher.budget_tokens",
         "teacher.deadline_s",
+        "teacher.hosted.threads",
+        "teacher.more.*.hosted.threads",
     }
 )
 
@@ -233,14 +237,22 @@ def fingerprint(config: Mapping[str, Any]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def differences(stored: RunConfig, asked: RunConfig) -> list[tuple[str, str, str]]:
-    """(key, stored value, asked value) as JSON text, for every key that differs and may not."""
+def differences(
+    stored: RunConfig, asked: RunConfig, *, free: bool = False
+) -> list[tuple[str, str, str]]:
+    """(key, stored value, asked value) as JSON text, for every key that differs and may not; with
+    `free` for those that may (FREE_KEYS).
+    """
     old, new = (dict(_flat(config.model_dump(mode="json"))) for config in (stored, asked))
     return [
         (key, _shown(old.get(key, _MISSING)), _shown(new.get(key, _MISSING)))
         for key in sorted(set(old) | set(new))
-        if old.get(key, _MISSING) != new.get(key, _MISSING) and key not in FREE_KEYS
+        if old.get(key, _MISSING) != new.get(key, _MISSING) and _is_free(key) == free
     ]
+
+
+def _is_free(key: str) -> bool:
+    return any(fnmatch.fnmatchcase(key, pattern) for pattern in FREE_KEYS)
 
 
 def _shown(value: Any) -> str:

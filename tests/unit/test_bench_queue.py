@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from tailor_rl.bench.cells import Cell
 from tailor_rl.bench.folder import StudyFolder, check_name
 from tailor_rl.bench.queue import HOPELESS, Progress, Queue
-from tailor_rl.bench.version import check_same_version, version_of
+from tailor_rl.bench.sharing import can_give
+from tailor_rl.bench.version import check_same_version, inputs_of, version_of
 from tailor_rl.config.load import Provenance
 from tailor_rl.errors import RunFolderError
 from tailor_rl.runs.files import write_json
@@ -99,7 +101,7 @@ class Lab:
             sleep=self.sleep,
         )
 
-    def start(self, run: Path, log: Path) -> FakeRun:
+    def start(self, run: Path, log: Path, recipe: Path | None) -> FakeRun:
         code = self.codes.get(run.name, 0)
         looks = 10_000 if self.stubborn else self.looks.get(run.name, 6)
         self.runs[run.name] = FakeRun(run, looks=looks, code=code, stubborn=self.stubborn)
@@ -259,3 +261,44 @@ def test_a_run_that_went_on_with_other_code_is_of_both_versions(folder: StudyFol
     for _ in range(2):  # noted once
         with RunFolder.resume(path.parent, None):
             assert version_of(path.parent)["code"] == f"older then {environment['code']}"
+
+
+def test_a_file_that_was_mended_between_sittings_is_of_both_contents(
+    folder: StudyFolder, tmp_path: Path
+) -> None:
+    """The first content made a part of that run's figures: neither is the one of its table."""
+    mine = tmp_path / "mine.py"
+    for name in "ab":
+        mine.write_text("one")
+        own = cell(name).config
+        reward = own.reward.model_copy(update={"functions": {"mine": f"{mine}:reward"}})
+        config = own.model_copy(update={"reward": reward})
+        folder.prepare(dataclasses.replace(cell(name), config=config), [], NOWHERE)
+        before = inputs_of(folder.cell(f"{name}-seed-1"))[str(mine)]
+    mine.write_text("another")
+    with RunFolder.resume(folder.cell("b-seed-1"), None):
+        pass
+    assert inputs_of(folder.cell("b-seed-1"))[str(mine)].startswith(f"{before} then ")
+    with pytest.raises(RunFolderError, match=r"mine\.py: .* then .* in b-seed-1"):
+        check_same_version(folder.runs(), {}, mixed=False)
+    assert not can_give(folder.cell("b-seed-1"), folder.cell("a-seed-1"))
+
+
+@pytest.mark.parametrize(
+    ("at_once", "cells", "running", "hours"),
+    [
+        (1, 3, {}, 3.0),
+        (2, 3, {}, 1.5),
+        (4, 1, {"a-seed-1": 0.0}, 1.0),  # room beside it makes it no faster
+        (64, 8, {f"{name}-seed-1": 1800.0 for name in "abcdefgh"}, 0.5),
+        (64, 1, {}, 1.0),
+        (2, 3, {"a-seed-1": 1800.0}, 1.25),
+        (2, 2, {"a-seed-1": 7200.0}, 1.0),
+    ],
+)
+def test_the_time_left_is_never_less_than_the_longest_cells(
+    at_once: int, cells: int, running: dict[str, float], hours: float
+) -> None:
+    grid = [cell(name) for name in "abcdefgh"[:cells]]
+    progress = Progress(grid, running=running, seconds=[3000.0, 4200.0], at_once=at_once)
+    assert progress.left_s == pytest.approx(3600 * hours)

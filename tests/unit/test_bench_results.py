@@ -14,7 +14,7 @@ import pytest
 from tailor_rl.bench.arm_figures import with_areas
 from tailor_rl.bench.findings import Forecasts
 from tailor_rl.bench.results import as_json, write_results
-from tailor_rl.bench.thresholds import area_under
+from tailor_rl.bench.thresholds import area_under, race
 from tailor_rl.bench.wording import compared_label
 from tailor_rl.errors import ConfigError
 from tests.bench_examples import (
@@ -126,12 +126,15 @@ def test_equal_sets_are_matched_and_others_are_named() -> None:
     )
 
 
-def foretold(forecasts: Sequence[float], *, num_seeds: int = 2) -> Forecasts:
-    """Of arms that gain 1, 2, 3, ... %, and differ from seed to seed."""
-    study = example_study(num_arms=len(forecasts), num_seeds=num_seeds, tasks=())
+def foretold(
+    forecasts: Sequence[float], *, num_seeds: int = 2, tasks: Sequence[str] = ()
+) -> Forecasts:
+    """Of arms that gain 1, 2, 3, ... %, and differ from seed to seed and from task to task."""
+    study = example_study(num_arms=len(forecasts), num_seeds=num_seeds, tasks=tasks)
     cells = []
     for cell in example_cells(study):
         place, off = list(study.arms).index(cell.arm), 0.001 * (cell.seed - 1)
+        off += 0.5 * (cell.setting == "igsm")
         figures = {"gain test pass@1": (place + 1) / 100 + off}
         cells.append(dataclasses.replace(cell, forecast=forecasts[place] - off, figures=figures))
     return results_of(study, cells).forecasts
@@ -154,6 +157,25 @@ def test_more_seeds_of_the_same_arms_are_no_more_evidence_for_a_forecast() -> No
     assert len(many.cells) == 54
     assert "too few" in foretold((0.1, 0.2, 0.3, 0.4), num_seeds=9).answer
     assert "no order to see" in foretold((0.3,) * 6).answer
+
+
+def test_more_settings_of_the_same_arms_are_no_more_evidence_for_a_forecast() -> None:
+    two = ("knights", "igsm")
+    assert "4 arms" in foretold((0.1, 0.2, 0.3, 0.4), tasks=two).answer
+    forecasts = (0.2, 0.1, 0.3, 0.4, 0.5, 0.6)
+    assert foretold(forecasts, tasks=two).rank == foretold(forecasts).rank
+
+
+def test_a_threshold_that_was_reached_after_the_horizon_is_not_said_to_be_reached_by_none() -> None:
+    study = two_arms(2, thresholds=[0.5])
+    cells = [
+        dataclasses.replace(cell, curve=cell.curve[:2]) if cell.arm == "rule_based" else cell
+        for cell in example_cells(study)
+    ]
+    late = [race(cell.curve, 0.5, unit="step").reached_at for cell in cells]
+    assert any(late)
+    (note,) = (note for note in results_of(study, cells).notes if note.startswith("No run of"))
+    assert "reached 50 % by step 10, the horizon" in note
 
 
 def test_an_arm_that_is_missing_from_a_chart_is_named() -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tailor_rl.bench.parts import keys_of, makes, wants
+from tailor_rl.bench.parts import keys_of, makes, recipe_key, wants
 from tailor_rl.bench.sharing import SHARED_FROM, awaits, made_parts, share, shared_parts
-from tailor_rl.config.load import Provenance, ResolvedConfig
+from tailor_rl.config.load import Provenance, ResolvedConfig, differences, load_config
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.kit import Kit
 from tailor_rl.pipeline import tailor, train
@@ -195,6 +195,7 @@ def test_nothing_is_shared_between_versions(tmp_path: Path) -> None:
         ({"rl": {"max_tokens": 4}}, {"attempts", "candidates", "set", "sft", "whole"}),
         ({"cluster": {"address": "local"}}, set()),
         ({"learner": {"threads": 2}}, set()),
+        ({"rollout": {"threads": 2}}, set()),
     ],
 )
 def test_a_key_keeps_apart_the_parts_that_depend_on_it(
@@ -297,3 +298,34 @@ def test_a_cell_waits_for_a_running_one_that_is_about_to_make_what_it_needs(
 def test_what_a_grid_saves_is_counted_as_it_is_shared() -> None:
     cells = [make_config(), changed(make_config(), rl=GRPO), make_config(initialisation="none")]
     assert shared_parts(cells) == [[], ["base", "set", "sft"], ["base"]]
+
+
+def test_how_many_cores_a_machine_has_is_no_part_of_a_recipe(tmp_path: Path) -> None:
+    """A recipe with threads = 0 becomes another one on each machine."""
+    (tmp_path / "recipe.toml").write_text(
+        (Path(__file__).parents[1] / "recipes" / "tiny.toml").read_text()
+        + "[teacher.more.second]\nmodel = 'builtin-novice'\n"
+    )
+    few, many = (
+        load_config(
+            tmp_path / "recipe.toml",
+            [
+                f"{section}.threads={threads}"
+                for section in (
+                    "rollout", "learner", "teacher.hosted", "teacher.more.second.hosted",
+                )
+            ],
+        )
+        for threads in (1, 3)
+    )  # fmt: skip
+    assert few.teacher.more["second"].hosted.threads != many.teacher.more["second"].hosted.threads
+    assert differences(few, many) == []
+    assert len(differences(few, many, free=True)) == 4
+    assert keys_of(few) == keys_of(many)
+    assert recipe_key(few) == recipe_key(many)
+
+
+def test_a_cell_that_another_study_has_made_costs_nothing() -> None:
+    cells = [make_config(), changed(make_config(), rl=GRPO)]
+    made = makes(cells[0]).values()
+    assert shared_parts(cells, list(made)) == [["whole"], ["base", "set", "sft"]]

@@ -335,3 +335,11 @@ def test_the_grid_for_real_checkpoints_passes_its_checks(
     where = "cluster.address=10.0.0.1:6379"  # elsewhere: this machine may have no GPU
     assert main(["bench", file, where, "--dry-run"]) == 0, capsys.readouterr().err
     assert "planned: tailor against rule_based" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("recipe", ["3", "['recipe.toml']", "''"])
+def test_a_level_names_its_recipe_by_a_path(tmp_path: Path, recipe: str) -> None:
+    file = write(tmp_path, f"[tasks.own]\nrecipe = {recipe}\n")
+    with pytest.raises(ConfigError, match=r"its task has recipe = .* must be the path") as error:
+        cells_of(file)
+    assert "\n" not in str(error.value)

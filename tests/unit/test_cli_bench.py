@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tailor_rl.bench import process
 from tailor_rl.bench.cells import make_cells
 from tailor_rl.bench.overview import LiveOverview
 from tailor_rl.bench.queue import Progress
@@ -265,3 +266,53 @@ def test_a_note_on_runs_side_by_side_stays(here: Path) -> None:
     assert bench() == 0
     notes = json.loads((here / "runs" / "study" / "results.json").read_text())["notes"]
     assert [note for note in notes if "2 runs went on side by side" in note]
+
+
+def test_a_cell_goes_on_with_what_may_change_as_the_study_now_says(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else nobody could follow what running out of memory or of budget advises."""
+    monkeypatch.setattr(RunOnFakes, "failing", frozenset(["tailor-seed-1"]))
+    assert bench("--only", "tailor-seed-1", "teacher.budget_tokens=1000") == 3
+    monkeypatch.setattr(RunOnFakes, "failing", frozenset())
+    capsys.readouterr()
+    assert bench("--only", "tailor-seed-1", "learner.micro_batch_tokens=512") == 0
+    ran = RunOnFakes.ran["tailor-seed-1"]
+    assert (ran.teacher.budget_tokens, ran.learner.micro_batch_tokens) == (None, 512)
+    said = "tailor-seed-1 goes on with learner.micro_batch_tokens 512 (begun with 2048)"
+    assert said in capsys.readouterr().out
+
+
+def test_a_file_that_changes_while_a_study_runs_stops_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Mending(RunOnFakes):
+        def __init__(self, run: Path, log: Path, recipe: Path | None) -> None:
+            super().__init__(run, log, recipe)
+            with (here / "student" / "config.json").open("a") as file:
+                file.write("\n")
+
+    monkeypatch.setattr(process, "RunProcess", Mending)
+    assert bench() == 2
+    assert RunOnFakes.made == ["tailor-seed-1"]
+    assert f"{here / 'student'} changed while the study ran" in capsys.readouterr().err
+
+
+def test_a_dry_run_counts_what_is_left(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def altogether(*arguments: str) -> tuple[int, str]:
+        capsys.readouterr()
+        assert bench("--dry-run", *arguments) == 0
+        shown = capsys.readouterr().out
+        line = next(line for line in shown.splitlines() if line.startswith("altogether"))
+        return int(line.split()[1].replace(",", "")), shown
+
+    whole, _ = altogether()
+    assert bench("--only", "*-seed-1") == 0
+    left, shown = altogether()
+    assert left == whole / 2
+    assert "finished, and not counted below: 2 of them" in shown
+    assert altogether("--name", "other", "--reuse", "runs/study")[0] == left
+    _, shown = altogether("--name", "other", "--add", "runs/study")
+    assert "finished, and not counted below: 2 of them" in shown
+    assert bench() == 0
+    assert altogether()[0] == 0

@@ -190,3 +190,19 @@ def test_a_comparison_that_is_chosen_when_added_cells_are_known_was_not_planned(
     asked = {each["figure"]: each["planned"] for each in results["comparisons"]}
     assert asked["gain test pass@1"] == "added"
     assert asked["rl test pass@1"] == "planned"
+
+
+def test_places_that_share_out_arms_have_one_student(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No arm is in both, and nothing is left to run: the files here are all there is to ask."""
+    assert bench("--name", "there", "--only", "rule_based-*") == 0
+    keep_figures_alone(here / "runs" / "there", here / "published")
+    make_student(here / "student", seed=11)
+    assert bench("--only", "tailor-*") == 0
+    capsys.readouterr()
+    assert bench("--add", "published") == 2
+    told = capsys.readouterr().err
+    assert "input student student of rule_based: " in told
+    assert "in this place" in told
+    assert not (here / "runs" / "study" / "elsewhere").exists()
