@@ -179,7 +179,8 @@ def print_plan(prepared: Prepared) -> None:
         seeds = [c.seed for c in prepared.cells if c.family == family and c.name in names]
         if seeds:
             typer.echo(f"  {family:<40} seeds {', '.join(map(str, seeds))}: {_cost(cost)} each")
-    known = what_is_known(_place(prepared), add=request.add, reuse=request.reuse)
+    place = _place(prepared)
+    known = what_is_known(place, prepared.cells, add=request.add, reuse=request.reuse)
     left = [cell for cell in prepared.chosen if cell.name not in known.cells]
     if len(left) < len(prepared.chosen):
         typer.echo(f"finished, and not counted below: {len(prepared.chosen) - len(left)} of them")

@@ -165,7 +165,10 @@ def _check(part: Part, study: Study, recipes: Mapping[str, str], *, here: Collec
             )
         changed = [*_differing(ours[name], study, part.gathered.study)]
         if recipes[family] != known[family]:
-            changed.append(f"what its recipe file or the command line says ({PLAN})")
+            changed.append(
+                f"what its recipe file or the command line says ({PLAN}), or was begun by a "
+                "version that hashes recipes otherwise"
+            )
         if changed:
             raise RunFolderError(
                 f"{part.path} made {name} by another recipe: it differs in {changed[0]}, so its "

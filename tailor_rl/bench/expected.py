@@ -13,8 +13,9 @@ from tailor_rl.bench.folder import GATHERED, is_finished, runs_of
 from tailor_rl.bench.gathered import read_gathered
 from tailor_rl.bench.sharing import made_parts, shared_parts
 from tailor_rl.bench.starting import version_now
-from tailor_rl.bench.version import version_of
+from tailor_rl.bench.version import inputs_of, version_of
 from tailor_rl.config.forecast import Forecast
+from tailor_rl.runs.inputs import hash_inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,24 @@ class Known:
     parts: frozenset[str]
 
 
-def what_is_known(study: Path, *, add: Sequence[Path], reuse: Sequence[Path]) -> Known:
-    """`study`: its folder, there or not; `add` and `reuse` as `starting.begin` has them."""
+def what_is_known(
+    study: Path, cells: Sequence[Cell], *, add: Sequence[Path], reuse: Sequence[Path]
+) -> Known:
+    """`study` is its folder, there or not; the others are as `starting.begin` has them."""
     here = runs_of(study)
     finished = {run.name for run in here if is_finished(run)} | set(cells_elsewhere(study))
     for place in add:
         finished |= {cell.cell for cell in read_gathered(place / GATHERED).figures}
-    version = version_now()
+    version, files = version_now(), dict[str, str]()
+    for cell in {cell.family: cell for cell in cells}.values():
+        files |= hash_inputs(cell.config)
     donors = [*here, *(run for other in reuse for run in runs_of(other))]
-    made = made_parts(run for run in donors if version_of(run) == version)
+    made = made_parts(
+        run
+        for run in donors
+        if version_of(run) == version
+        and all(files.get(path, value) == value for path, value in inputs_of(run).items())
+    )
     return Known(frozenset(finished), frozenset(key for _, key in made))
 
 

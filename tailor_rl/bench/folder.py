@@ -26,9 +26,10 @@ from tailor_rl.bench.cells import Cell
 from tailor_rl.bench.sharing import share
 from tailor_rl.bench.study import Study
 from tailor_rl.config.load import Provenance, ResolvedConfig, differences, to_toml
+from tailor_rl.config.schema import RunConfig
 from tailor_rl.errors import RunFolderError
 from tailor_rl.runs.files import explaining_disk_errors, read_typed, write_atomic, write_json
-from tailor_rl.runs.folder import RunFolder, agree, read_outcome, read_run_config
+from tailor_rl.runs.folder import RunFolder, agree, read_outcome, read_recipes, read_run_config
 
 STUDY, CELLS, LOGS, NEW = "study.json", "cells", "logs", "new"
 GATHERED, ELSEWHERE = "gathered.json", "elsewhere"
@@ -105,6 +106,11 @@ class StudyFolder:
             taken = share(cell.config, run.path, donors)
         (self.path / NEW / cell.name).rename(self.cell(cell.name))
         return taken
+
+    def recipes(self, cell: Cell) -> list[RunConfig]:
+        """That of the cell, and those that its run went by already."""
+        path = self.cell(cell.name)
+        return [cell.config, *(read_recipes(path) if path.is_dir() else ())]
 
     def recipe_to_go_on_by(self, cell: Cell) -> tuple[Path | None, list[str]]:
         """Of a cell that was begun, where the study now says otherwise of what may change (such as

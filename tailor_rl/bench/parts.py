@@ -208,6 +208,14 @@ def makes(cfg: RunConfig) -> dict[str, str]:
     return keys
 
 
+def makes_by(cfgs: Sequence[RunConfig]) -> dict[str, str]:
+    """As `makes`, of a run that went by each of these in turn: parts that are the same by all. Of
+    the others nobody wrote down by which they were made.
+    """
+    first, *others = map(makes, cfgs)
+    return {name: key for name, key in first.items() if all(o.get(name) == key for o in others)}
+
+
 def is_finished_part(name: str, stages: Mapping[str, Any]) -> bool:
     """By what stages.json says of a run."""
     return next(part for part in (*_PARTS, _FIRST_RUN) if part.name == name).made(stages)

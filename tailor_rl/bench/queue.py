@@ -16,7 +16,7 @@ from typing import Protocol
 
 from tailor_rl.bench.cells import Cell
 from tailor_rl.bench.folder import StudyFolder
-from tailor_rl.bench.parts import makes, wants
+from tailor_rl.bench.parts import makes_by, wants
 from tailor_rl.bench.sharing import Made, awaits, made_parts
 from tailor_rl.config.load import Provenance
 from tailor_rl.runs.folder import holder
@@ -113,7 +113,7 @@ class Queue:
         self._sleep = sleep
         self._jobs: list[Job] = []
         self._wants = {cell.name: wants(cell.config) for cell in cells}
-        self._makes = {cell.name: makes(cell.config) for cell in cells}
+        self._makes = {cell.name: makes_by(folder.recipes(cell)) for cell in cells}
         done = [cell.name for cell in cells if folder.finished(cell)]
         self._waiting = [cell for cell in cells if cell.name not in done]
         self._changed = changed

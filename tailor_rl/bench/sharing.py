@@ -15,12 +15,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import Any
 
-from tailor_rl.bench.parts import is_finished_part, keys_of, makes, wants
+from tailor_rl.bench.parts import is_finished_part, keys_of, makes, makes_by, wants
 from tailor_rl.bench.version import inputs_of, version_of
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.initialisations.re_distill import FIRST_RUN
 from tailor_rl.runs.files import sync_folder, write_atomic, write_json
-from tailor_rl.runs.folder import read_run_config
+from tailor_rl.runs.folder import read_recipes
 from tailor_rl.runs.journal import read_stages
 from tailor_rl.runs.ledger import LOST, read_ledger
 from tailor_rl.summary import read_rows
@@ -96,7 +96,8 @@ def made_parts(donors: Iterable[Path]) -> Made:
     found: dict[tuple[str, str], Path] = {}
     for donor in donors:
         stages = read_stages(donor)
-        for part in _made_by(donor.resolve()).items():
+        written = (donor / "config.json").stat().st_mtime_ns
+        for part in _made_by(donor.resolve(), written).items():
             if is_finished_part(part[0], stages):
                 found.setdefault(part, donor)
     return found
@@ -124,9 +125,9 @@ def awaits(wanted: Keys, busy: Iterable[Keys], waiting: Iterable[Keys], made: Ma
 
 
 @functools.cache
-def _made_by(donor: Path) -> Mapping[str, str]:
-    """A run folder keeps its recipe for life."""
-    return makes(read_run_config(donor))
+def _made_by(donor: Path, written_ns: int) -> Mapping[str, str]:
+    """`written_ns` is when its config.json was: with it, this stays what it is."""
+    return makes_by(read_recipes(donor))
 
 
 # --- taking: files first, then what says that they are there

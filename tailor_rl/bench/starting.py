@@ -20,6 +20,7 @@ from tailor_rl.bench.version import (
     Version,
     as_version,
     check_same_version,
+    inputs_of,
     version_of,
     with_inputs,
 )
@@ -78,7 +79,7 @@ def begin(
         elsewhere.versions,
         mixed=mixed_versions,
         now=now,
-        files=_named_files([cell for cell in cells if cell.name in elsewhere.versions]),
+        files=_files_of([cell for cell in cells if cell.name in elsewhere.versions], folder.runs()),
     )
     donors = [run for other in reuse for run in runs_of(other)]
     reused = _reused(reuse, [cell for cell in cells if cell.name not in finished])
@@ -133,12 +134,16 @@ def with_files(version: Version, cells: Sequence[Cell], recipes: Iterable[RunCon
     return version
 
 
-def _named_files(cells: Sequence[Cell]) -> Version:
-    """Hashes of the files here that cells of these families are made from, by what they are."""
+def _files_of(cells: Sequence[Cell], runs: Sequence[Path]) -> Version:
+    """Of the files that these runs were made from those that `cells` are made from too, by what
+    they are to them.
+    """
+    files: dict[str, str] = {}
+    for run in runs:
+        files |= inputs_of(run)
     found: Version = {}
     for cell in {cell.family: cell for cell in cells}.values():
-        named = named_inputs(cell.config, hash_inputs(cell.config))
-        found = with_inputs(found, named, cell.family)
+        found = with_inputs(found, named_inputs(cell.config, files), cell.family)
     return found
 
 

@@ -60,7 +60,7 @@ def version_differences(
 ) -> list[str]:
     """A sentence for each thing that the runs do not have in common. `elsewhere`: run -> version
     and inputs, of those whose folders are not here; `now`: those of runs that are about to begin;
-    `files`: inputs as they are here, of cells that are elsewhere.
+    `files`: what runs here were made from, of inputs that cells elsewhere have too.
     """
     here: dict[str, Version] = {run.name: {**version_of(run), **inputs_of(run)} for run in runs}
     if elsewhere:  # paths are of one machine

@@ -95,6 +95,7 @@ class RunFolder:
             lock = _lock(path)
             (path / OUTCOME).unlink(missing_ok=True)  # of the last sitting
             _note_other_version(path, config)
+            _note_other_recipe(path, config)
         return cls(path, config, lock=lock)
 
     def inside(self, name: str) -> RunFolder:
@@ -142,6 +143,16 @@ def read_run_config(path: Path) -> RunConfig:
     return read_resolved(path).config
 
 
+def read_recipes(path: Path) -> list[RunConfig]:
+    """Every recipe that a run went by, in FREE_KEYS alone another than the first."""
+    first, record = read_run_config(path), read_json(path / CONFIG)
+    try:
+        later = map(json.dumps, record.get("later", ()))
+        return [first, *map(RunConfig.model_validate_json, later)]
+    except (TypeError, ValueError) as error:
+        raise _unfit(path) from error
+
+
 def read_resolved(path: Path) -> ResolvedConfig:
     """config.json of a run folder: the recipe and where it came from."""
     if not path.is_dir():
@@ -152,16 +163,20 @@ def read_resolved(path: Path) -> ResolvedConfig:
         unchanged = record["fingerprint"] == fingerprint(record["config"])
         provenance = Provenance(**record["provenance"])
     except (KeyError, TypeError, ValueError) as error:
-        raise RunFolderError(
-            f"{path / CONFIG} does not fit this version of tailor_rl: "
-            "go on with the version that started the run, or start a new run"
-        ) from error
+        raise _unfit(path) from error
     if not unchanged:
         raise RunFolderError(
             f"{path / CONFIG} was edited after the run began: what is in the folder was made with "
             "another recipe; put the old values back or start a new run"
         )
     return ResolvedConfig(config, provenance)
+
+
+def _unfit(path: Path) -> RunFolderError:
+    return RunFolderError(
+        f"{path / CONFIG} does not fit this version of tailor_rl: "
+        "go on with the version that started the run, or start a new run"
+    )
 
 
 class Outcome(BaseModel):
@@ -222,6 +237,13 @@ def _note_other_version(path: Path, config: RunConfig) -> None:
         now["inputs"] = hash_inputs(config)
         known = read_json(path / ENVIRONMENT) if (path / ENVIRONMENT).is_file() else {}
         write_json(path / ENVIRONMENT, {**known, "later": [*known.get("later", ()), now]})
+
+
+def _note_other_recipe(path: Path, config: RunConfig) -> None:
+    """A run that goes on by other values of FREE_KEYS than ever before says so in config.json."""
+    if config not in read_recipes(path):
+        record, asked = read_json(path / CONFIG), config.model_dump(mode="json")
+        write_json(path / CONFIG, {**record, "later": [*record.get("later", ()), asked]})
 
 
 def _lock(path: Path) -> int:

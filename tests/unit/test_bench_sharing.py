@@ -17,7 +17,7 @@ from tailor_rl.config.load import Provenance, ResolvedConfig, differences, load_
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.kit import Kit
 from tailor_rl.pipeline import tailor, train
-from tailor_rl.runs.folder import RunFolder
+from tailor_rl.runs.folder import RunFolder, read_recipes
 from tailor_rl.runs.journal import RunJournal, read_stages
 from tailor_rl.runs.ledger import read_ledger
 from tailor_rl.screen import PlainScreen
@@ -329,3 +329,19 @@ def test_a_cell_that_another_study_has_made_costs_nothing() -> None:
     cells = [make_config(), changed(make_config(), rl=GRPO)]
     made = makes(cells[0]).values()
     assert shared_parts(cells, list(made)) == [["whole"], ["base", "set", "sft"]]
+
+
+def test_what_a_run_made_by_either_of_two_recipes_is_nobody_elses(tmp_path: Path) -> None:
+    """It ran out of its budget and went on with more: by which of them its set is, none can say."""
+    poor, rich = (
+        changed(make_config(), teacher={"budget_tokens": num}) for num in (1_000, 1_000_000)
+    )
+    runs = Runs(tmp_path)
+    runs.make("donor", poor)
+    assert {part for part, _ in made_parts([tmp_path / "donor"])} >= {"base", "set", "sft", "whole"}
+    for _ in range(2):  # noted once
+        with RunFolder.resume(tmp_path / "donor", ResolvedConfig(rich, NOWHERE)):
+            assert read_recipes(tmp_path / "donor") == [poor, rich]
+    assert {part for part, _ in made_parts([tmp_path / "donor"])} == {"base", "attempts"}
+    with RunFolder.resume(tmp_path / "donor", None):
+        assert read_recipes(tmp_path / "donor") == [poor, rich]

@@ -205,4 +205,15 @@ def test_places_that_share_out_arms_have_one_student(
     told = capsys.readouterr().err
     assert "input student student of rule_based: " in told
     assert "in this place" in told
+    make_student(here / "student")  # back again: the runs here were made from the other one
+    assert bench("--add", "published") == 2
     assert not (here / "runs" / "study" / "elsewhere").exists()
+
+
+def test_a_study_that_is_finished_elsewhere_needs_no_files_here(here: Path) -> None:
+    assert bench() == 0
+    keep_figures_alone(here / "runs" / "study", here / "runs" / "kept")
+    make_student(here / "student", seed=11)
+    RunOnFakes.made.clear()
+    assert bench("--name", "kept") == 0
+    assert RunOnFakes.made == []
