@@ -12,10 +12,9 @@ from tailor_rl.bench.elsewhere import cells_elsewhere
 from tailor_rl.bench.folder import GATHERED, is_finished, runs_of
 from tailor_rl.bench.gathered import read_gathered
 from tailor_rl.bench.sharing import made_parts, shared_parts
-from tailor_rl.bench.starting import version_now
-from tailor_rl.bench.version import inputs_of, version_of
+from tailor_rl.bench.starting import version_now, with_files
+from tailor_rl.bench.version import agrees
 from tailor_rl.config.forecast import Forecast
-from tailor_rl.runs.inputs import hash_inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +45,10 @@ def what_is_known(
     finished = {run.name for run in here if is_finished(run)} | set(cells_elsewhere(study))
     for place in add:
         finished |= {cell.cell for cell in read_gathered(place / GATHERED).figures}
-    version, files = version_now(), dict[str, str]()
-    for cell in {cell.family: cell for cell in cells}.values():
-        files |= hash_inputs(cell.config)
+    families = {cell.family: cell.config for cell in cells}
+    now = with_files(version_now(), (), families.values())
     donors = [*here, *(run for other in reuse for run in runs_of(other))]
-    made = made_parts(
-        run
-        for run in donors
-        if version_of(run) == version
-        and all(files.get(path, value) == value for path, value in inputs_of(run).items())
-    )
+    made = made_parts(run for run in donors if agrees(run, now))
     return Known(frozenset(finished), frozenset(key for _, key in made))
 
 

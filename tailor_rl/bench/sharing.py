@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tailor_rl.bench.parts import is_finished_part, keys_of, makes, makes_by, wants
-from tailor_rl.bench.version import inputs_of, version_of
+from tailor_rl.bench.version import agrees, inputs_of, version_of
 from tailor_rl.config.schema import RunConfig
 from tailor_rl.initialisations.re_distill import FIRST_RUN
 from tailor_rl.runs.files import sync_folder, write_atomic, write_json
@@ -86,9 +86,7 @@ def can_give(donor: Path, folder: Path) -> bool:
     """Whether two runs are of one version, and what both were made from has not changed between:
     the student, files of data, files of the user's own.
     """
-    ours, theirs = inputs_of(folder), inputs_of(donor)
-    changed = any(ours[path] != theirs[path] for path in ours.keys() & theirs.keys())
-    return version_of(donor) == version_of(folder) and not changed
+    return agrees(donor, {**version_of(folder), **inputs_of(folder)})
 
 
 def made_parts(donors: Iterable[Path]) -> Made:

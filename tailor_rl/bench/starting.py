@@ -16,12 +16,11 @@ from tailor_rl.bench.plan import extend_plan, read_plan, unforeseen, write_plan
 from tailor_rl.bench.sharing import is_made, made_parts
 from tailor_rl.bench.study import Study
 from tailor_rl.bench.version import (
-    INPUT,
     Version,
+    agrees,
     as_version,
     check_same_version,
     inputs_of,
-    version_of,
     with_inputs,
 )
 from tailor_rl.config.schema import RunConfig
@@ -160,8 +159,9 @@ def what_changed(sitting: Sitting) -> str:
 
 
 def _usable(donors: Sequence[Path], now: Version | None) -> list[Path]:
-    """Runs to reuse that are of this version: of others nothing is taken. None: nothing is run."""
+    """Runs to reuse that agree with this version and these files: of others nothing is taken. None:
+    nothing is run.
+    """
     if now is None:
         return []
-    version = {key: value for key, value in now.items() if not key.startswith(("/", INPUT))}
-    return [run for run in donors if version_of(run) == version]
+    return [run for run in donors if agrees(run, now)]

@@ -44,6 +44,17 @@ def inputs_of(run: Path) -> Mapping[str, str]:
     return {path: " then ".join(values) for path, values in found.items()}
 
 
+def agrees(run: Path, version: Version) -> bool:
+    """Whether a run is of this version, and was made from the same files as far as both name them:
+    what it has finished may stand for what such a run would make.
+    """
+    of_version = {k: v for k, v in version.items() if not k.startswith(("/", INPUT))}
+    files = inputs_of(run)
+    return version_of(run) == of_version and all(
+        files[path] == version[path] for path in files.keys() & version.keys()
+    )
+
+
 def with_inputs(version: Version, inputs: Mapping[str, str], family: str) -> Version:
     """`inputs`: as `named_inputs` has them, of a cell of that family. Under one name another family
     may have another file (students small/model and large/model), so each has keys of its own.
