@@ -6,6 +6,7 @@ Token authentication is always on, and the token can be read by its owner only.
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import secrets
@@ -17,12 +18,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
+import stamina
+
 from cluster.placement import Node, Plan
-from tailor_rl.errors import ConfigError
+from tailor_rl.errors import ConfigError, TailorError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 CONNECT_S = 5.0
 OBJECT_STORE_BYTES = 512 << 20
+STARTS = 3
+PAUSE_S = 5.0
 
 
 def in_ray_job() -> bool:
@@ -64,19 +70,58 @@ def ray_session(address: str, plan: Plan) -> Iterator[bool]:
 
 
 def _start(plan: Plan) -> None:
+    """Start a Ray of this process's own, again where the machine was too busy for it.
+
+    A node of Ray ends itself when its agents need more than 15 s to start, and no setting changes
+    that (ray-project/ray#65983); the next try finds their files in memory.
+    """
+    logging.getLogger("stamina").setLevel(logging.ERROR)
+    try:
+        for attempt in stamina.retry_context(
+            on=_was_too_slow, attempts=STARTS, timeout=None,
+            wait_initial=PAUSE_S, wait_max=PAUSE_S, wait_jitter=0,
+        ):  # fmt: skip
+            with attempt:
+                _start_once(plan)
+    except Exception as error:
+        if not _was_too_slow(error):
+            raise
+        raise TailorError(
+            f"Ray did not start in {STARTS} tries: this machine is too busy, and Ray gives its "
+            "agents 15 s; run fewer things beside it, or join a Ray that runs (cluster.address)"
+        ) from error
+
+
+def _start_once(plan: Plan) -> None:
     import ray
 
-    ray.init(
-        address="local",
-        # Not the machine's cores: threads are limited for each actor, and one core can carry a
-        # small plan.
-        num_cpus=max(1, math.ceil(plan.cpus)),
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=OBJECT_STORE_BYTES,
-        runtime_env={"env_vars": {"PYTHONPATH": str(CHECKOUT)}},
-    )
+    before = set(_children())
+    try:
+        ray.init(
+            address="local",
+            # Not the machine's cores: threads are limited for each actor, and one core can carry a
+            # small plan.
+            num_cpus=max(1, math.ceil(plan.cpus)),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            object_store_memory=OBJECT_STORE_BYTES,
+            runtime_env={"env_vars": {"PYTHONPATH": str(CHECKOUT)}},
+        )
+    except Exception:
+        # Ray leaves what it had started to this process's exit.
+        for child in set(_children()) - before:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        raise
+
+
+def _children() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
+
+
+def _was_too_slow(error: Exception) -> bool:
+    return "timed out during startup" in str(error)
 
 
 def _join(address: str) -> None:
