@@ -115,6 +115,8 @@ def _sampled(config: RunConfig, names: Sequence[str]) -> int:
 def _screened(config: RunConfig) -> int:
     primitives = config.primitives
     candidates = primitives.candidates
+    if not primitives.library:  # what the screen refuses is asked for again
+        candidates = primitives.max_requests * primitives.primitives_per_request
     trials = primitives.trial_problems * (candidates + 1)
     return trials + (2 * candidates if primitives.guard else 0)
 

@@ -147,13 +147,16 @@ class AttemptConfig(Section):
 class PrimitiveConfig(Section):
     num_primitives: int = Field(25, ge=1, description="that are selected to be followed")
     num_candidates: int | None = Field(
-        None, ge=1, description="asked of the teacher; default: a fifth more than num_primitives"
+        None,
+        ge=1,
+        description="asked of the teacher until as many pass the screen, to be selected from; "
+        "default: a fifth more than num_primitives",
     )
     attempts_per_request: int = Field(
         6, ge=2, description="failures and successes shown to the teacher at once"
     )
     primitives_per_request: int = Field(4, ge=1)
-    max_requests: int = Field(64, ge=1)
+    max_requests: int = Field(64, ge=1, description="of discovery, at most")
     temperature: float = Field(0.8, ge=0)
     max_similarity: float = Field(
         90.0, ge=0, le=100, description="rapidfuzz ratio above which two are one"
@@ -179,7 +182,7 @@ class PrimitiveConfig(Section):
 
     @property
     def candidates(self) -> int:
-        """How many the teacher is asked for: more than are selected, as the screen refuses some."""
+        """How many are to pass the screen: more than are selected, so that there is a choice."""
         return self.num_candidates or self.num_primitives + ceil(self.num_primitives / 5)
 
 

@@ -1,14 +1,15 @@
 """Diagnosis: a teacher reads the student's graded attempts and writes reasoning primitives.
 
-Requests go out in waves: as many at a time as the missing primitives need. What a request asks
-depends on the answers of earlier waves alone, taken in the order of asking, so a resumed run asks
-the same questions and finds their answers in the purchase book.
+Requests go out in waves: as many at a time as the missing primitives need. When enough are there
+the screen looks at them, and what it would refuse is missing again. What a request asks depends on
+the answers of earlier waves and on the screen alone, taken in the order of asking, so a resumed run
+asks the same questions and finds their answers in the purchase book.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -24,6 +25,7 @@ from tailor_rl.teachers.prompts import Prompts
 from tailor_rl.types import Attempt, Primitive
 
 Progress = Callable[[int, int, str], None]
+Refusing = Callable[[Sequence[Primitive]], Awaitable[int]]  # how many of these nobody may use
 
 COPIED_PROBLEM = "copied-problem"
 COPIED_ANSWER = "copied-answer"
@@ -81,9 +83,11 @@ async def discover(
     max_similarity: float,
     seed: int,
     max_tokens: int,
+    num_refused: Refusing,
     on_progress: Progress | None = None,
 ) -> Discovery:
-    """Up to `num_primitives` distinct primitives; fewer when `max_requests` yield no more.
+    """Distinct primitives: `num_primitives` beside those that `num_refused` counts, fewer when
+    `max_requests` yield no more.
 
     Two instructions more than `max_similarity` (0 to 100) alike are one. An answer without any
     acceptable primitive is unreadable: its attempts are shown once more, under another sample
@@ -95,7 +99,12 @@ async def discover(
         raise ValueError("There are no attempts to discover primitives from.")
     questions = Questions(attempts, size=attempts_per_request, seed=seed)
     search = _Search(teacher.name, temperature=temperature, max_similarity=max_similarity)
-    while (missing := num_primitives - len(search.found)) > 0 and questions.num < max_requests:
+    wanted = num_primitives
+    while questions.num < max_requests:
+        if len(search.found) == wanted:
+            wanted = num_primitives + await num_refused(search.found)
+        if (missing := wanted - len(search.found)) <= 0:
+            break
         wave = min(ceil(missing / primitives_per_request), max_requests - questions.num)
         known = [f"{p.name}: {p.instruction}" for p in search.found[-_MOST_KNOWN:]]
         answers = await together(
@@ -110,10 +119,10 @@ async def discover(
                 search.budget = answer
             elif not search.take(answer):
                 questions.again(answer.question, _complaint(answer))
-        search.found = search.found[:num_primitives]
+        search.found = search.found[:wanted]
         if on_progress is not None:
             note = f"{questions.num} requests, {search.num_unreadable} unreadable"
-            on_progress(len(search.found), num_primitives, note)
+            on_progress(len(search.found), wanted, note)
         if search.budget is not None:
             break
         search.check_patience()

@@ -1,12 +1,12 @@
 """From the student's failures to the primitives that demonstrations follow.
 
-attempt -> discover (or a library file) -> screen -> select k
+attempt -> discover until enough pass the screen (or a library file) -> screen -> select k
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from tailor_rl.config.schema import RunConfig
@@ -26,6 +26,8 @@ from tailor_rl.teachers.prompts import Prompts
 from tailor_rl.train_problems import trial_problems
 from tailor_rl.types import Attempt, Primitive
 
+Screener = Callable[[Sequence[Primitive]], Awaitable[list[Screening]]]
+
 
 async def chosen_primitives(
     cfg: RunConfig,
@@ -43,6 +45,7 @@ async def chosen_primitives(
     """
     metered = MeteredTeacher(teacher, journal)
     prompts = Prompts(cfg.prompts.folder)
+    screener = _screener(cfg, metered, prompts, task, grader, journal)
     if cfg.primitives.library:
         candidates = await _borrowed(cfg.primitives.library, journal)
     else:
@@ -55,8 +58,8 @@ async def chosen_primitives(
             grader=grader,
             journal=journal,
         )
-        candidates = await _discover(cfg, attempts, metered, prompts, journal)
-    verdicts = await _screen(cfg, candidates, metered, prompts, task, grader, journal)
+        candidates = await _discover(cfg, attempts, metered, prompts, screener, journal)
+    verdicts = await _screen(cfg, candidates, metered, screener, journal)
     return await _select(cfg, candidates, verdicts, journal)
 
 
@@ -74,9 +77,13 @@ async def _discover(
     attempts: Sequence[Attempt],
     teacher: MeteredTeacher,
     prompts: Prompts,
+    screener: Screener,
     journal: Journal,
 ) -> list[Primitive]:
-    """The teacher reads attempts and writes instructions."""
+    """The teacher reads attempts and writes instructions, until enough of them pass the screen."""
+
+    async def num_refused(candidates: Sequence[Primitive]) -> int:
+        return sum(not verdict.accepted for verdict in await screener(candidates))
 
     async def make() -> Sequence[Primitive]:
         found = await discover(
@@ -91,11 +98,12 @@ async def _discover(
             max_similarity=cfg.primitives.max_similarity,
             seed=derive_seed(cfg.seed, "discover"),
             max_tokens=cfg.teacher.max_tokens,
+            num_refused=num_refused,
             on_progress=journal.progress,
         )
         if found.counts.stopped:
             num = len(found.primitives)
-            if num < cfg.primitives.num_primitives:
+            if num - await num_refused(found.primitives) < cfg.primitives.num_primitives:
                 raise BudgetSpent(found.counts.stopped)  # unfinished: a larger budget goes on
             journal.log(f"{found.counts.stopped} The stage ends with {num} primitives.")
         await teacher.settle("discover")
@@ -110,31 +118,15 @@ async def _screen(
     cfg: RunConfig,
     candidates: Sequence[Primitive],
     teacher: MeteredTeacher,
-    prompts: Prompts,
-    task: Task,
-    grader: Grader,
+    screener: Screener,
     journal: Journal,
 ) -> list[Screening]:
-    """Which of them may be used, and why the others may not."""
+    """Which of them may be used, and why the others may not. What discovery has bought for it comes
+    from the purchase book.
+    """
 
     async def make() -> Sequence[Screening]:
-        verdicts = await screen(
-            candidates,
-            teacher=teacher,
-            guard=cfg.primitives.guard,
-            problems=trial_problems(task, cfg),
-            grader=grader,
-            prompts=prompts,
-            embedder=load_embedder(cfg.measures.embedder),
-            max_similarity=cfg.primitives.max_similarity,
-            max_meaning_similarity=cfg.primitives.max_meaning_similarity,
-            trial_problems=cfg.primitives.trial_problems,
-            min_trial_accuracy=cfg.primitives.min_trial_accuracy,
-            temperature=cfg.demonstrations.temperature,
-            seed=derive_seed(cfg.seed, "screen"),
-            max_tokens=cfg.teacher.max_tokens,
-            on_progress=journal.progress,
-        )
+        verdicts = await screener(candidates)
         await teacher.settle("guard", "trial")
         unseen = [verdict.detail for verdict in verdicts if verdict.reason == NO_VERDICT]
         if unseen and sum(v.accepted for v in verdicts) < cfg.primitives.num_primitives:
@@ -142,6 +134,33 @@ async def _screen(
         return verdicts
 
     return await once(journal, "screen", name="screening", kind=Screening, make=make)
+
+
+def _screener(
+    cfg: RunConfig,
+    teacher: MeteredTeacher,
+    prompts: Prompts,
+    task: Task,
+    grader: Grader,
+    journal: Journal,
+) -> Screener:
+    return lambda candidates: screen(
+        candidates,
+        teacher=teacher,
+        guard=cfg.primitives.guard,
+        problems=trial_problems(task, cfg),
+        grader=grader,
+        prompts=prompts,
+        embedder=load_embedder(cfg.measures.embedder),
+        max_similarity=cfg.primitives.max_similarity,
+        max_meaning_similarity=cfg.primitives.max_meaning_similarity,
+        trial_problems=cfg.primitives.trial_problems,
+        min_trial_accuracy=cfg.primitives.min_trial_accuracy,
+        temperature=cfg.demonstrations.temperature,
+        seed=derive_seed(cfg.seed, "screen"),
+        max_tokens=cfg.teacher.max_tokens,
+        on_progress=journal.progress,
+    )
 
 
 async def _select(
@@ -183,7 +202,7 @@ def _shortage(
     reasons = Counter(verdict.reason for verdict in verdicts if not verdict.accepted)
     fell = ", ".join(f"{num} {reason}" for reason, num in reasons.most_common())
     left = sum(verdict.accepted for verdict in verdicts)
-    where, more = "the teacher", "raise primitives.num_candidates or primitives.max_requests"
+    where, more = "the teacher", "raise primitives.max_requests"
     if cfg.primitives.library:
         where, more = cfg.primitives.library, "add primitives to it"
     return (

@@ -18,11 +18,13 @@ from tests.lives import make_config
 
 
 class Judging(FakeTeacher):
-    """A guard too; buys `budget` answers and no more."""
+    """A guard too, which says `verdict` of texts about something; buys `budget` answers."""
 
-    def __init__(self, book: PurchaseBook, *, budget: int, verdict: str = "safe") -> None:
+    def __init__(
+        self, book: PurchaseBook, *, budget: int, verdict: str = "safe", about: str = ""
+    ) -> None:
         super().__init__(book)
-        self._left, self._verdict = budget, verdict
+        self._left, self._verdict, self._about = budget, verdict, about
 
     async def complete(self, request: TeacherRequest) -> TeacherReply:
         if request not in self.book.replies:
@@ -32,7 +34,9 @@ class Judging(FakeTeacher):
         return await super().complete(request)
 
     def _answer(self, request: TeacherRequest) -> str:
-        return self._verdict if request.purpose == "guard" else super()._answer(request)
+        if request.purpose == "guard":
+            return self._verdict if self._about in request.prompt else "safe"
+        return super()._answer(request)
 
 
 def recipe(**changes: str) -> RunConfig:
@@ -47,17 +51,15 @@ async def chosen(cfg: RunConfig, records: Records, teacher: FakeTeacher) -> list
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("guard", "budget", "unfinished"), [("", 1, "discover"), ("teacher", 4, "screen")]
-)
+@pytest.mark.parametrize(("guard", "budget"), [("", 1), ("teacher", 4)])
 async def test_a_budget_that_leaves_too_few_primitives_finishes_no_stage(
-    tmp_path: Path, guard: str, budget: int, unfinished: str
+    tmp_path: Path, guard: str, budget: int
 ) -> None:
     """A finished stage is never made again, however much may be spent when the run goes on."""
     cfg, records, book = recipe(guard=guard), Records(tmp_path), PurchaseBook()
     with pytest.raises(BudgetSpent):
         await chosen(cfg, records, Judging(book, budget=budget))
-    assert unfinished not in records.finished and book.num_paid == budget
+    assert "discover" not in records.finished and book.num_paid == budget
     whole = PurchaseBook()
     expected = await chosen(cfg, Records(tmp_path), Judging(whole, budget=99))
     assert await chosen(cfg, records, Judging(book, budget=99)) == expected
@@ -68,6 +70,23 @@ async def test_a_budget_that_leaves_enough_primitives_ends_the_search_alone(tmp_
     records = Records(tmp_path)
     assert len(await chosen(recipe(), records, Judging(PurchaseBook(), budget=2))) == 3
     assert any("the budget is spent" in line for line in records.said)
+
+
+async def test_for_what_the_guard_refuses_the_teacher_is_asked_again(tmp_path: Path) -> None:
+    """Also after a kill in between, and nothing is bought twice."""
+    cfg, book = recipe(guard="teacher"), PurchaseBook()
+    wrong = {"verdict": "unsafe\nviolence", "about": "columns"}
+    with pytest.raises(BudgetSpent):
+        await chosen(cfg, Records(tmp_path), Judging(book, budget=6, **wrong))
+    records = Records(tmp_path)
+    primitives = await chosen(cfg, records, Judging(book, budget=99, **wrong))
+    assert len(primitives) == cfg.primitives.num_primitives
+    assert not any("columns" in primitive.name for primitive in primitives)
+    accepted = [verdict["accepted"] for verdict in records.files["screening"]]
+    assert accepted.count(True) == cfg.primitives.candidates and accepted.count(False) == 1
+    whole = PurchaseBook()
+    assert await chosen(cfg, Records(tmp_path), Judging(whole, budget=99, **wrong)) == primitives
+    assert book.num_paid == whole.num_paid
 
 
 async def test_what_the_guard_refuses_is_no_matter_of_the_budget(tmp_path: Path) -> None:

@@ -77,11 +77,15 @@ def attempts(num_wrong: int, num_right: int) -> list[Attempt]:
     ]  # fmt: skip
 
 
+async def none_refused(candidates: Sequence[Primitive]) -> int:
+    return 0
+
+
 async def discovery(teacher: FakeTeacher, shown: Sequence[Attempt], **changed: Any) -> Discovery:
     settings: dict[str, Any] = {
         "prompts": PROMPTS, "num_primitives": 4, "attempts_per_request": 6,
         "primitives_per_request": 2, "max_requests": 10, "temperature": 0.8,
-        "max_similarity": 90.0, "seed": 0, "max_tokens": 99, **changed,
+        "max_similarity": 90.0, "seed": 0, "max_tokens": 99, "num_refused": none_refused, **changed,
     }  # fmt: skip
     return await discover(shown, teacher, **settings)
 
@@ -140,6 +144,29 @@ async def test_near_duplicates_are_one_and_the_search_goes_on() -> None:
     primitives = await found(teacher, attempts(3, 3), num_primitives=3)
     assert [p.instruction for p in primitives] == list(ADVICE[:3])
     assert parse_discover_prompt(teacher.requests[2].prompt).known == (f"Some name: {ADVICE[0]}",)
+
+
+async def test_what_the_screen_would_refuse_is_missing_again() -> None:
+    looked_at = []
+
+    async def first_and_last_refused(candidates: Sequence[Primitive]) -> int:
+        looked_at.append([p.instruction for p in candidates])
+        return sum(p.instruction in (ADVICE[0], ADVICE[4]) for p in candidates)
+
+    teacher = FakeTeacher(two_more)
+    primitives = await found(teacher, attempts(3, 3), num_refused=first_and_last_refused)
+    assert [p.instruction for p in primitives] == list(ADVICE)
+    assert looked_at == [list(ADVICE[:4]), list(ADVICE[:5]), list(ADVICE)]
+    assert len({p.id for p in primitives}) == 6
+
+
+async def test_a_screen_that_refuses_all_ends_with_the_requests() -> None:
+    async def all_refused(candidates: Sequence[Primitive]) -> int:
+        return len(candidates)
+
+    teacher = FakeTeacher(lambda number, _: drafts(f"Look at part {'abcdefghij'[number] * 9}."))
+    primitives = await found(teacher, attempts(3, 3), num_primitives=2, num_refused=all_refused)
+    assert len(primitives) == len(teacher.requests) == 10
 
 
 async def test_fewer_than_asked_for_are_returned_when_the_requests_run_out() -> None:
