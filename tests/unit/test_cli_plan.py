@@ -26,6 +26,16 @@ def test_a_run_without_a_teacher_forecasts_no_requests(tmp_path: Path) -> None:
     assert not any("teacher" in line for line in plan_lines(config, ("test",), TWO_CORES))
 
 
+def test_the_forecast_has_room_for_what_the_screen_refuses_and_the_teacher_writes_again(
+    tmp_path: Path,
+) -> None:
+    asked = ["primitives.max_requests=8", "primitives.primitives_per_request=4"]
+    config = load_config(write_recipe(tmp_path), [*asked, "primitives.trial_problems=2"])
+    cost = forecast(config, ("test",))
+    assert cost.screen_requests == 2 * (8 * 4 + 1)  # and once without a primitive
+    assert cost.teacher_requests == (512 + 1, 512 * 3 + 8 + cost.screen_requests)
+
+
 def test_the_forecast_counts_the_looks_at_validation_during_sft(tmp_path: Path) -> None:
     def looks(*changes: str) -> int:
         config = load_config(write_recipe(tmp_path), ["evaluation.every=10", *changes])
