@@ -88,7 +88,7 @@ def _check_discovery(config: RunConfig) -> None:
     if most < (wanted := primitives.candidates):
         asked = f"primitives.num_candidates={wanted}"
         if candidates is None:
-            asked = f"primitives.num_primitives={k} and a fifth more for the screen, {wanted},"
+            asked = f"primitives.num_primitives={k} and a fifth more to choose from, {wanted},"
         raise ConfigError(
             f"{asked} cannot be reached with "
             f"primitives.max_requests={primitives.max_requests} x "

@@ -73,7 +73,7 @@ async def test_a_budget_that_leaves_enough_primitives_ends_the_search_alone(tmp_
 
 
 async def test_for_what_the_guard_refuses_the_teacher_is_asked_again(tmp_path: Path) -> None:
-    """Also after a kill in between, and nothing is bought twice."""
+    """Also where the budget ended in between, and nothing is bought twice."""
     cfg, book = recipe(guard="teacher"), PurchaseBook()
     wrong = {"verdict": "unsafe\nviolence", "about": "columns"}
     with pytest.raises(BudgetSpent):
